@@ -1,0 +1,53 @@
+# Everything a developer runs. `make` alone prints this list.
+SHELL := /bin/sh
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+SANDBOX_PORT ?= 4599
+VENV := .venv
+# `.venv/bin/python -m tool`, never `.venv/bin/tool`: it works wherever the checkout's path leads.
+RUN := $(VENV)/bin/python -m
+READY := $(VENV)/.ready
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# Set up once, and again only when the lock file changes.
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "setup: needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@echo "setup: installing the locked dependencies into $(VENV) (once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(RUN) pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(RUN) pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## create the virtual environment (the others do it by themselves)
+
+.PHONY: demo
+demo: $(READY) ## play the whole job in a sandbox: six releases under traffic
+	@$(RUN) sandbox.demo
+
+.PHONY: sandbox
+sandbox: $(READY) ## an AWS account on this laptop, with the stack in it, until Ctrl-C
+	@$(RUN) sandbox up --port $(SANDBOX_PORT)
+
+.PHONY: test
+test: $(READY) ## all tests, and the coverage of the core
+	@$(RUN) pytest -n auto
+
+.PHONY: lint
+lint: $(READY) ## format, lint and types
+	@$(RUN) ruff format --check .
+	@$(RUN) ruff check .
+	@$(RUN) mypy
+
+.PHONY: lock
+lock: ## pin the dependencies again, with hashes (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file requirements.lock
+
+.PHONY: clean
+clean: ## remove what was built, and the virtual environment
+	rm -rf $(VENV) .build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache mutants

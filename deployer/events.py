@@ -1,0 +1,150 @@
+"""What an event means to us, or why it is ignored. Pure; nothing in an event is trusted.
+
+The push event's format: https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html.
+Commands come by direct invocation, from a person who may invoke this Lambda function.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from deployer.model import BadDigest, Image, require_digest
+
+# A tag as the registry allows it: https://github.com/opencontainers/distribution-spec, "Pulling manifests".
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_TEXT_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class PushSeen:
+    """Somebody pushed the release tag."""
+
+    image: Image
+    pushed_at: datetime
+    event_id: str
+
+
+@dataclass(frozen=True)
+class SweepDue:
+    """Time to look whether anything was missed."""
+
+
+@dataclass(frozen=True)
+class HoldAsked:
+    """A person wants deployments frozen."""
+
+    by: str
+    because: str
+
+
+@dataclass(frozen=True)
+class ResumeAsked:
+    """A person lifts the hold."""
+
+    by: str
+
+
+@dataclass(frozen=True)
+class RetryAsked:
+    """A person lifts a digest's quarantine and wants it deployed."""
+
+    image: Image
+    by: str
+    event_id: str
+
+
+@dataclass(frozen=True)
+class Ignored:
+    """Nothing for us."""
+
+    because: str
+
+
+class Unreadable(ValueError):
+    """It may have been a push, or it is a command we cannot follow: it must not get lost silently."""
+
+
+Meaning = PushSeen | SweepDue | HoldAsked | ResumeAsked | RetryAsked | Ignored
+
+
+def parse(event: object, *, repository: str, account: str, release_tag: str, request_id: str) -> Meaning:
+    """Read an event. Raises `Unreadable`, whose message says what was wrong with it."""
+    if not isinstance(event, dict):
+        return Ignored(f"not an event but a {type(event).__name__}")
+    if "command" in event:
+        return _command(event, repository, request_id)
+    source, kind = event.get("source"), event.get("detail-type")
+    if source == "aws.events" and kind == "Scheduled Event":
+        return SweepDue()
+    if source != "aws.ecr" or kind != "ECR Image Action":
+        return Ignored(f"not a push to a registry: source {source!r:.80}, detail-type {kind!r:.80}")
+    return _push(event, repository, account, release_tag)
+
+
+def _push(event: dict[object, object], repository: str, account: str, release_tag: str) -> Meaning:
+    detail = event.get("detail")
+    if not isinstance(detail, dict):
+        raise Unreadable("the registry's event has no detail")
+    action, result = detail.get("action-type"), detail.get("result")
+    if action != "PUSH" or result != "SUCCESS":
+        return Ignored(f"not a successful push: action {action!r:.80}, result {result!r:.80}")
+    if event.get("account") != account:
+        return Ignored(f"another account: {event.get('account')!r:.80}")
+    if detail.get("repository-name") != repository:
+        return Ignored(f"another repository: {detail.get('repository-name')!r:.80}")
+    tag = detail.get("image-tag")
+    if tag is None or tag == "":
+        return Ignored("an image without a tag")
+    if not isinstance(tag, str) or not _TAG.fullmatch(tag):
+        raise Unreadable(f"not an image tag: {tag!r:.80}")
+    if tag != release_tag:
+        return Ignored(f"tag {tag} is not the release tag {release_tag}")
+    event_id = event.get("id")
+    if not isinstance(event_id, str) or not event_id:
+        raise Unreadable("the push event has no id")
+    return PushSeen(_image(repository, detail.get("image-digest")), _time(event.get("time")), event_id)
+
+
+def _command(event: dict[object, object], repository: str, request_id: str) -> Meaning:
+    match event["command"]:
+        case "hold":
+            return HoldAsked(_text(event, "by"), _text(event, "because"))
+        case "resume":
+            return ResumeAsked(_text(event, "by"))
+        case "retry":
+            return RetryAsked(_image(repository, event.get("digest")), _text(event, "by"), request_id)
+        case other:
+            raise Unreadable(f"unknown command {other!r:.80}; known are hold, resume and retry")
+
+
+def _text(event: dict[object, object], key: str) -> str:
+    value = event.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise Unreadable(f'the command needs "{key}", a text: who does this, or why')
+    return " ".join(value.split())[:_TEXT_CHARACTERS]
+
+
+def _image(repository: str, digest: object) -> Image:
+    if not isinstance(digest, str):
+        raise Unreadable(f"the digest is missing or not a text: {digest!r:.80}")
+    try:
+        return Image(repository, require_digest(digest))
+    except BadDigest as error:
+        raise Unreadable(str(error)) from None
+
+
+def _time(text: object) -> datetime:
+    if not isinstance(text, str):
+        raise Unreadable(f"the push event has no time: {text!r:.80}")
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise Unreadable(f"the push event's time is not ISO 8601: {text!r:.80}") from None
+    if time.tzinfo is None:
+        raise Unreadable(f"the push event's time has no zone: {text!r:.80}")
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        raise Unreadable(f"the push event's time is out of range: {text!r:.80}") from None

@@ -1,0 +1,139 @@
+"""What on-call reads when a deployment ends. Pure: the record in, a subject and a plain text out.
+
+The first line says what happened and whether users were touched; then what is true now, why, what to do.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import dataclass
+
+from deployer.model import CheckResult, Deployment, Moment, Phase, Verdict
+
+_OUTCOME = {
+    Phase.SUCCEEDED: "is live",
+    Phase.REVERTED: "was reverted",
+    Phase.REJECTED: "was rejected",
+    Phase.SUPERSEDED: "was superseded",
+    Phase.STUCK: "is STUCK: a person is needed",
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """For people: one line, and the whole story."""
+
+    subject: str
+    body: str
+
+
+def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
+    """The message about an ended deployment.
+
+    `service` names the service function, `deployer` the Lambda function that takes commands.
+    """
+    outcome = _OUTCOME[deployment.phase]
+    parts = [
+        f"{service}: release {_release(deployment)} {outcome}: {_reason(deployment)}. {_users(deployment)}",
+        _now(deployment),
+        _why(deployment),
+        _next(deployment, deployer),
+        _timeline(deployment),
+    ]
+    subject = f"{service}: release {_release(deployment).replace('…', '')} {outcome}"
+    return Message(subject, "\n\n".join(part for part in parts if part) + "\n")
+
+
+def _release(deployment: Deployment) -> str:
+    return f"{deployment.revision} ({deployment.image})" if deployment.revision else str(deployment.image)
+
+
+def _reason(deployment: Deployment) -> str:
+    if deployment.phase is Phase.REVERTED and deployment.failure:
+        return deployment.failure
+    if deployment.phase is Phase.STUCK and deployment.failure:
+        return f"{deployment.failure}. Then {deployment.because}"
+    return deployment.because
+
+
+def _users(deployment: Deployment) -> str:
+    """Who saw the candidate? Only a deployment that moved `live` can have shown it to anybody."""
+    before = (
+        f"version {deployment.previous.number} ({deployment.previous.image})" if deployment.previous else ""
+    )
+    met = _moment(deployment, Phase.CONFIRMING)
+    if deployment.phase is Phase.SUCCEEDED:
+        return f"Before it: {before}." if before else "Nothing had to be changed."
+    if not before:
+        return "The function was not touched."
+    if met is None:
+        return f"Users stayed on {before}; none saw the new one."
+    if deployment.phase is Phase.STUCK:
+        return f"Users have been on the new version since {met.at:%H:%M:%S} UTC, if live was not moved since."
+    seconds = (deployment.since - met.at).total_seconds()
+    return f"Users were on the new version for up to {seconds:.0f} s and are back on {before}."
+
+
+def _now(deployment: Deployment) -> str:
+    lines = [f"Now: {deployment.because}."]
+    lines += [f"Note: {warning}." for warning in deployment.warnings]
+    return "\n".join(lines)
+
+
+def _why(deployment: Deployment) -> str:
+    verdict = _failed(deployment)
+    if verdict is None:
+        return ""
+    lines = ["Why:", *(_told(result) for result in verdict.results if not result.passed)]
+    if verdict.log_tail.strip():
+        lines += ["", "The function's last log lines:"]
+        lines += [f"    {line}" for line in verdict.log_tail.strip().splitlines()]
+    return "\n".join(lines)
+
+
+def _failed(deployment: Deployment) -> Verdict | None:
+    verdicts = (deployment.verification, deployment.confirmation, deployment.restoration)
+    return next((verdict for verdict in verdicts if verdict and not verdict.healthy), None)
+
+
+def _told(result: CheckResult) -> str:
+    tries = "1 try" if result.tries == 1 else f"{result.tries} tries"
+    return f"  {result.name}: expected {result.expected}, got {result.actual} ({tries})"
+
+
+def _next(deployment: Deployment, deployer: str) -> str:
+    again = _command(deployer, command="retry", digest=deployment.image.digest, by="YOUR NAME")
+    match deployment.phase:
+        case Phase.REVERTED:
+            return (
+                "Next: fix it and push again. If the image was not to blame, deploy the same one again:\n"
+                f"{again}"
+            )
+        case Phase.REJECTED:
+            return "Next: what is said above, then push again."
+        case Phase.STUCK:
+            return (
+                "Next: look at the function and the log lines. Pushing a fix works as always; or, once the "
+                f"cause is gone, deploy the same image again:\n{again}"
+            )
+        case _:
+            return ""
+
+
+def _command(deployer: str, **payload: str) -> str:
+    return (
+        f"    aws lambda invoke --function-name {shlex.quote(deployer)} "
+        "--cli-binary-format raw-in-base64-out "
+        f"--payload {shlex.quote(json.dumps(payload))} /dev/stdout"
+    )
+
+
+def _timeline(deployment: Deployment) -> str:
+    lines = [f"Timeline of deployment {deployment.id} (UTC):"]
+    lines += [f"  {m.at:%Y-%m-%d %H:%M:%S}  {m.phase:<10}  {m.because}" for m in deployment.timeline]
+    return "\n".join(lines)
+
+
+def _moment(deployment: Deployment, phase: Phase) -> Moment | None:
+    return next((moment for moment in deployment.timeline if moment.phase is phase), None)

@@ -1,0 +1,282 @@
+"""The things a deployment is about, as frozen records. Standard library only, no I/O.
+
+The words are the project's vocabulary: *image*, *candidate*, *live*, *previous*, *deployment*, *check*,
+*verdict*, *hold*, *quarantine*. ARCHITECTURE.md explains them; ``rollout.py`` decides with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+class BadDigest(ValueError):
+    """A string that is not an image digest (``sha256:`` and 64 lower-case hexadecimal digits)."""
+
+
+def require_digest(text: str) -> str:
+    """Return `text` if it is an image digest, else raise `BadDigest`."""
+    if not _DIGEST.fullmatch(text):
+        raise BadDigest(f"not an image digest (sha256: and 64 hexadecimal digits): {text[:80]!r}")
+    return text
+
+
+def short(digest: str) -> str:
+    """A digest as people read it: its first twelve hexadecimal digits and an ellipsis."""
+    return f"{digest[:19]}…"
+
+
+@dataclass(frozen=True)
+class Image:
+    """What a deployment deploys: a repository and a digest. A tag is only a way to find a digest."""
+
+    repository: str
+    digest: str
+
+    def __post_init__(self) -> None:
+        require_digest(self.digest)
+
+    def __str__(self) -> str:
+        return short(self.digest)
+
+
+class ArtifactKind(StrEnum):
+    """What a digest in the registry turned out to be."""
+
+    IMAGE = "image"  # one architecture: what Lambda runs
+    INDEX = "index"  # a list of images, or an image with an attestation: Lambda refuses it
+    OTHER = "other"  # a Helm chart, a signature, a format nobody here knows
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the registry says about a digest, read before the function is touched."""
+
+    kind: ArtifactKind
+    media_type: str
+    architecture: str | None = None  # as Lambda names it: x86_64 or arm64; None: not said
+    size: int = 0  # bytes of the compressed layers, as the manifest states them
+    revision: str | None = None  # label org.opencontainers.image.revision
+    problem: str | None = None  # why it could not be read, in a sentence's middle
+
+
+class VersionState(StrEnum):
+    """`State` of a published version. AWS adds states; what is unknown here counts as PENDING."""
+
+    PENDING = "Pending"
+    ACTIVE = "Active"
+    INACTIVE = "Inactive"  # idle for weeks: the first invocation wakes it
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A published version of the service function."""
+
+    number: str
+    image: Image
+    state: VersionState = VersionState.ACTIVE
+    reason: str = ""  # Lambda's own words when the state is FAILED
+
+
+class UpdateStatus(StrEnum):
+    """`LastUpdateStatus` of the function."""
+
+    SUCCESSFUL = "Successful"
+    IN_PROGRESS = "InProgress"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Latest:
+    """The function's `$LATEST`."""
+
+    image: Image
+    status: UpdateStatus
+    revision: str  # RevisionId: goes with every write, so that a stale writer is refused
+    architecture: str
+    reason: str = ""  # Lambda's own words when the status is FAILED
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One smoke request: what was asked, what came back, and whether that was right."""
+
+    name: str  # "GET /health"
+    passed: bool
+    expected: str
+    actual: str  # "200 after 0.4 s", "503: {…}", "Runtime.ImportModuleError: …"
+    seconds: float
+    tries: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The outcome of all checks against one version."""
+
+    results: tuple[CheckResult, ...]
+    log_tail: str = ""  # the function's last log lines, when a check failed
+
+    @property
+    def healthy(self) -> bool:
+        """True if there was at least one check and all of them passed."""
+        return bool(self.results) and all(result.passed for result in self.results)
+
+    def __str__(self) -> str:
+        if not self.results:
+            return "no check was run"
+        told = [result for result in self.results if not result.passed] or list(self.results)
+        return "; ".join(f"{result.name} answered {result.actual}" for result in told)
+
+
+class Phase(StrEnum):
+    """Where a deployment is. The moves between phases are in `rollout.MOVES`."""
+
+    REQUESTED = "REQUESTED"
+    UPDATING = "UPDATING"
+    VERIFYING = "VERIFYING"
+    PROMOTING = "PROMOTING"
+    CONFIRMING = "CONFIRMING"
+    REVERTING = "REVERTING"
+    SUCCEEDED = "SUCCEEDED"
+    REJECTED = "REJECTED"
+    SUPERSEDED = "SUPERSEDED"
+    REVERTED = "REVERTED"
+    STUCK = "STUCK"
+
+
+class Source(StrEnum):
+    """Who asked for a deployment."""
+
+    PUSH = "push"  # an event said that the release tag was pushed
+    SWEEP = "sweep"  # the sweep found the release tag on a digest nobody had told us about
+    RETRY = "retry"  # a person lifted a quarantine
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One line of a deployment's timeline."""
+
+    at: datetime
+    phase: Phase
+    because: str
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """One attempt to make `image` live."""
+
+    id: str
+    image: Image
+    source: Source
+    requested_at: datetime
+    phase: Phase = Phase.REQUESTED
+    timeline: tuple[Moment, ...] = ()
+    previous: Version | None = None  # live when this deployment began to touch the function
+    version: str | None = None  # the candidate's version number, once published
+    revision: str | None = None  # source revision of the image, if its label says
+    ending: Phase | None = None  # what REVERTING will end as: REVERTED or SUPERSEDED
+    updates: int = 0  # how often this phase has set out to change $LATEST's code
+    warnings: tuple[str, ...] = ()
+    verification: Verdict | None = None  # of the candidate version, while users are on `previous`
+    confirmation: Verdict | None = None  # of the candidate through `live`
+    restoration: Verdict | None = None  # of what users are on after a revert
+
+    @property
+    def since(self) -> datetime:
+        """When the present phase began."""
+        return self.timeline[-1].at if self.timeline else self.requested_at
+
+    @property
+    def because(self) -> str:
+        """Why it is in its present phase."""
+        return self.timeline[-1].because if self.timeline else ""
+
+    @property
+    def failure(self) -> str | None:
+        """Why it was turned round, if it was: the sentence it entered REVERTING with."""
+        return next((m.because for m in self.timeline if m.phase is Phase.REVERTING), None)
+
+
+def deployment_id(requested_at: datetime, seed: str) -> str:
+    """An id that sorts by time and is the same for the same event, however often it is delivered.
+
+    `seed` is the event's own id; EventBridge repeats it when it delivers an event again.
+    """
+    moment = requested_at.astimezone(UTC)
+    return f"{moment:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Deployments are frozen."""
+
+    by: str
+    because: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """A digest that failed. Neither an event nor a sweep deploys it again."""
+
+    digest: str
+    deployment: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A deployment's end that people have not been told of yet."""
+
+    deployment: Deployment
+    tries: int = 0
+
+
+@dataclass(frozen=True)
+class Book:
+    """What the ledger says now: one read, however long the history is."""
+
+    settled: str | None = None  # the release tag's digest that was dealt with last
+    hold: Hold | None = None
+    open: tuple[Deployment, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+@dataclass(frozen=True)
+class View:
+    """The world, as one turn of the loop sees it. `rollout.decide` knows nothing else.
+
+    A field that its phase has no use for is None: every read costs a request, and the control plane
+    grants an account 15 a second (GetFunction, 100).
+    """
+
+    now: datetime
+    deployment: Deployment
+    latest: Latest
+    live: Version
+    newer: Deployment | None = None  # a request that came after this deployment
+    hold: Hold | None = None
+    quarantine: Quarantine | None = None  # of the candidate's digest
+    artifact: Artifact | None = None  # of the candidate; None in REQUESTED: it is gone
+    way_back: bool = True  # is the image that a revert would need still in the registry?
+    candidate: Version | None = None  # the published candidate
+    live_revision: str | None = None  # the alias's RevisionId
+    refused: str | None = None  # the last action was refused for good, in AWS's words
+    placeholder: str | None = None  # digest of the stack's placeholder image: never a way back
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a phase may last before it counts as failed. Seconds."""
+
+    free: float = 600  # somebody else's update is under way: how long to wait for our turn
+    update: float = 1500  # a 10 GB image takes minutes; this covers several Lambda lives
+    checks: float = 600
+    revert: float = 1800
+    tries: int = 2  # how often an update that AWS accepts and then fails is tried

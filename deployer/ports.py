@@ -1,0 +1,154 @@
+"""What the controller needs from the world, in our words. `deployer/aws` provides it; tests have fakes.
+
+Three things can go wrong with a call, whatever AWS names them; adapters translate once:
+
+* `LookAgain`: not now (throttled, busy, somebody was faster). Nothing is known to be broken: observe again.
+* `Refused`: no, and asking again would not help. The message is AWS's own, for people.
+* `LeaseLost`: another deployer has taken over. Stop at once, write nothing.
+
+Anything else is unexpected and ends the invocation; Lambda's retry or the next sweep goes on from there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from deployer.model import Artifact, Book, Deployment, Hold, Image, Latest, Notice, Quarantine, Version
+
+
+class LookAgain(Exception):
+    """Not now: the world has to be looked at again before anything else is tried."""
+
+
+class Refused(Exception):
+    """AWS will not do it, however often it is asked."""
+
+
+class LeaseLost(Exception):
+    """Another deployer holds the lease now; this one must not write any more."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an invocation gave back."""
+
+    payload: bytes
+    function_error: str | None  # Lambda's FunctionError: the code did not answer, it died
+    log_tail: str  # at most the last 4 KB of the invocation's log
+    executed_version: str
+
+
+class Function(Protocol):
+    """The service function."""
+
+    def latest(self) -> Latest:
+        """`$LATEST`, by GetFunction."""
+
+    def version(self, number: str) -> Version:
+        """A published version, by GetFunction."""
+
+    def live(self) -> Version:
+        """The version that the alias `live` points at, by GetFunction."""
+
+    def live_revision(self, number: str) -> str:
+        """The alias's RevisionId. Raises `LookAgain` if it no longer points at version `number`."""
+
+    def update_code(self, image: Image, architecture: str, revision: str) -> None:
+        """Start to put `$LATEST` on `image`."""
+
+    def publish(self, image: Image, revision: str) -> Version:
+        """Publish `$LATEST` as a version, if it holds `image`. The same again gives the same version."""
+
+    def point_live(self, version: str, revision: str) -> None:
+        """Move `live` to `version`, all traffic at once."""
+
+    def invoke(self, qualifier: str, payload: bytes) -> Answer:
+        """Invoke a version, or `live`, and wait for its answer."""
+
+
+class Registry(Protocol):
+    """The image repository."""
+
+    def tagged(self, tag: str) -> str | None:
+        """The digest that `tag` points at now, or None."""
+
+    def artifact(self, digest: str) -> Artifact | None:
+        """What `digest` is, read from its manifest and config, or None if it is gone."""
+
+    def present(self, digest: str) -> bool:
+        """Is `digest` still in the repository?"""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to write, until `expires`. `token` grows with every holder: the fence."""
+
+    holder: str
+    token: int
+    expires: datetime
+
+
+class Ledger(Protocol):
+    """What the deployer remembers. A write under a lease that is not the newest raises `LeaseLost`."""
+
+    def look(self) -> Book:
+        """What is going on now: one consistent read, however long the history is."""
+
+    def request(self, deployment: Deployment) -> bool:
+        """Note a new request. False if one with this id was noted before, ended or not."""
+
+    def acquire(self, holder: str, now: datetime, expires: datetime) -> Lease | None:
+        """The lease, or None while somebody else holds one that has not expired."""
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease back, if it is still ours."""
+
+    def record(self, lease: Lease, deployment: Deployment) -> None:
+        """Write down an open deployment."""
+
+    def end(self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool) -> None:
+        """In one transaction: move it from the open ones to history, leave a notice to be sent, remember its
+        digest as settled, and as bad if `quarantine`."""
+
+    def sent(self, notice: Notice) -> None:
+        """The notice was delivered: forget it."""
+
+    def unsent(self, notice: Notice) -> None:
+        """The notice could not be delivered: count the try."""
+
+    def quarantine(self, digest: str) -> Quarantine | None:
+        """Why `digest` is in quarantine, or None."""
+
+    def pardon(self, digest: str) -> None:
+        """Lift the quarantine of `digest`."""
+
+    def hold(self, hold: Hold | None) -> None:
+        """Hold deployments, or with None resume them."""
+
+    def history(self, limit: int) -> list[Deployment]:
+        """The deployments that ended, newest first."""
+
+    def find(self, deployment_id: str) -> Deployment | None:
+        """A deployment by its id, open or ended."""
+
+
+class Notifier(Protocol):
+    """Where people are told."""
+
+    def send(self, subject: str, body: str) -> None:
+        """Deliver, or raise."""
+
+
+class Clock(Protocol):
+    """Time comes in."""
+
+    def now(self) -> datetime:
+        """The time, with a zone."""
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+
+    def remaining(self) -> float:
+        """Seconds that this invocation may still use."""

@@ -1,0 +1,372 @@
+"""The world in memory: fakes with state for every port. Time passes only when somebody sleeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from deployer.controller import Controller, Journal, Ports, Service
+from deployer.model import (
+    Artifact,
+    ArtifactKind,
+    Book,
+    Deployment,
+    Hold,
+    Image,
+    Latest,
+    Limits,
+    Notice,
+    Phase,
+    Quarantine,
+    Source,
+    UpdateStatus,
+    Version,
+    VersionState,
+    deployment_id,
+)
+from deployer.ports import Answer, Lease, LeaseLost, LookAgain, Refused
+from deployer.rollout import Step
+from deployer.smoke import Check
+
+REPOSITORY = "shuking-lambda"
+TAG = "latest"
+START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+
+
+def image(name: str) -> Image:
+    """An image whose digest is made from a readable name."""
+    return Image(REPOSITORY, "sha256:" + hashlib.sha256(name.encode()).hexdigest())
+
+
+def http(status: int, body: object) -> Answer:
+    """What a service behind API Gateway answers."""
+    payload = json.dumps({"statusCode": status, "body": json.dumps(body)}).encode()
+    return Answer(payload, None, f"answered {status}", "1")
+
+
+HEALTHY = http(200, {"status": "ok"})
+UNHEALTHY = http(503, {"status": "failing"})
+PLACEHOLDER = image("placeholder")
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps."""
+
+    def __init__(self, budget: float = 300) -> None:
+        self.time = START
+        self.ends = START + timedelta(seconds=budget)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+    def remaining(self) -> float:
+        return (self.ends - self.time).total_seconds()
+
+    def new_invocation(self, budget: float = 300) -> None:
+        self.ends = self.time + timedelta(seconds=budget)
+
+
+@dataclass
+class FakeFunction:
+    """The service function: `$LATEST`, versions, the alias, and who answers how."""
+
+    clock: FakeClock
+    update_seconds: float = 2
+    code: Image = PLACEHOLDER
+    architecture: str = "x86_64"
+    versions: dict[str, Version] = field(default_factory=dict)
+    alias: str = "1"
+    revision: int = 1
+    alias_revision: int = 1
+    busy_until: datetime = START
+    failed: str = ""
+    answers: dict[Image, Callable[[], Answer]] = field(default_factory=dict)
+    fails_to_update: dict[Image, str] = field(default_factory=dict)
+    refuses: dict[Image, str] = field(default_factory=dict)
+    refuses_to_move: str = ""
+    exposed: list[Image] = field(default_factory=list)  # every image that `live` ever pointed at
+    invoked: list[tuple[str, Image]] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.versions.setdefault("1", Version("1", self.code))
+        self.exposed.append(self.code)
+
+    @property
+    def live_image(self) -> Image:
+        return self.versions[self.alias].image
+
+    @property
+    def in_progress(self) -> bool:
+        return self.clock.now() < self.busy_until
+
+    def latest(self) -> Latest:
+        if self.in_progress:
+            status = UpdateStatus.IN_PROGRESS
+        else:
+            status = UpdateStatus.FAILED if self.failed else UpdateStatus.SUCCESSFUL
+        return Latest(self.code, status, str(self.revision), self.architecture, self.failed)
+
+    def version(self, number: str) -> Version:
+        return self.versions[number]
+
+    def live(self) -> Version:
+        return self.versions[self.alias]
+
+    def live_revision(self, number: str) -> str:
+        self.calls.append("GetAlias")
+        if number != self.alias:
+            raise LookAgain(f"live points at version {self.alias} by now")
+        return str(self.alias_revision)
+
+    def update_code(self, image: Image, architecture: str, revision: str) -> None:
+        self.calls.append("UpdateFunctionCode")
+        if self.in_progress:
+            raise LookAgain("ResourceConflictException: an update is in progress")
+        if revision != str(self.revision):
+            raise LookAgain("PreconditionFailedException: somebody was faster")
+        if image in self.refuses:
+            raise Refused(self.refuses[image])
+        self.code = image
+        self.architecture = architecture
+        self.failed = self.fails_to_update.get(image, "")
+        self.revision += 1
+        self.busy_until = self.clock.now() + timedelta(seconds=self.update_seconds)
+
+    def publish(self, image: Image, revision: str) -> Version:
+        self.calls.append("PublishVersion")
+        if self.in_progress or revision != str(self.revision) or image != self.code:
+            raise LookAgain("somebody was faster")
+        newest = self.versions[max(self.versions, key=int)]
+        if newest.image == image:
+            return newest
+        version = Version(str(int(newest.number) + 1), image)
+        self.versions[version.number] = version
+        self.revision += 1
+        return version
+
+    def point_live(self, version: str, revision: str) -> None:
+        self.calls.append("UpdateAlias")
+        if self.refuses_to_move:
+            raise Refused(self.refuses_to_move)
+        if revision != str(self.alias_revision):
+            raise LookAgain("PreconditionFailedException: somebody was faster")
+        self.move_live(version)
+
+    def move_live(self, version: str) -> None:
+        """By us, or by somebody's hand."""
+        self.alias = version
+        self.alias_revision += 1
+        self.exposed.append(self.live_image)
+
+    def set_state(self, number: str, state: VersionState, reason: str = "") -> None:
+        self.versions[number] = replace(self.versions[number], state=state, reason=reason)
+
+    def invoke(self, qualifier: str, payload: bytes) -> Answer:
+        version = self.versions[self.alias if qualifier == "live" else qualifier]
+        self.invoked.append((qualifier, version.image))
+        return self.answers.get(version.image, lambda: HEALTHY)()
+
+
+@dataclass
+class FakeRegistry:
+    """The repository: tags, digests, and what they are."""
+
+    tags: dict[str, str] = field(default_factory=dict)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+
+    def tagged(self, tag: str) -> str | None:
+        return self.tags.get(tag)
+
+    def artifact(self, digest: str) -> Artifact | None:
+        return self.artifacts.get(digest)
+
+    def present(self, digest: str) -> bool:
+        return digest in self.artifacts
+
+    def put(self, pushed: Image, artifact: Artifact | None = None, tag: str = TAG) -> None:
+        self.artifacts[pushed.digest] = artifact or Artifact(
+            ArtifactKind.IMAGE, "application/vnd.oci.image.manifest.v1+json", "x86_64", 1000
+        )
+        self.tags[tag] = pushed.digest
+
+
+@dataclass
+class FakeLedger:
+    """What the deployer remembers."""
+
+    book: Book = field(default_factory=Book)
+    ended: dict[str, Deployment] = field(default_factory=dict)
+    quarantined: dict[str, Quarantine] = field(default_factory=dict)
+    held_lease: Lease | None = None
+    token: int = 0
+    recorded: list[Deployment] = field(default_factory=list)
+
+    def look(self) -> Book:
+        return self.book
+
+    def request(self, deployment: Deployment) -> bool:
+        if self.find(deployment.id):
+            return False
+        self.book = replace(self.book, open=(*self.book.open, deployment))
+        return True
+
+    def acquire(self, holder: str, now: datetime, expires: datetime) -> Lease | None:
+        if self.held_lease and self.held_lease.expires > now:
+            return None
+        self.token += 1
+        self.held_lease = Lease(holder, self.token, expires)
+        return self.held_lease
+
+    def release(self, lease: Lease) -> None:
+        if self.held_lease == lease:
+            self.held_lease = None
+
+    def record(self, lease: Lease, deployment: Deployment) -> None:
+        self._fence(lease)
+        self.recorded.append(deployment)
+        others = tuple(d for d in self.book.open if d.id != deployment.id)
+        self.book = replace(self.book, open=(*others, deployment))
+
+    def end(self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool) -> None:
+        self._fence(lease)
+        self.book = replace(
+            self.book,
+            open=tuple(d for d in self.book.open if d.id != deployment.id),
+            settled=deployment.image.digest if settles else self.book.settled,
+            notices=(*self.book.notices, Notice(deployment)),
+        )
+        self.ended[deployment.id] = deployment
+        if quarantine:
+            digest = deployment.image.digest
+            self.quarantined[digest] = Quarantine(digest, deployment.id, deployment.because)
+
+    def sent(self, notice: Notice) -> None:
+        kept = tuple(n for n in self.book.notices if n.deployment.id != notice.deployment.id)
+        self.book = replace(self.book, notices=kept)
+
+    def unsent(self, notice: Notice) -> None:
+        kept = tuple(
+            replace(n, tries=n.tries + 1) if n.deployment.id == notice.deployment.id else n
+            for n in self.book.notices
+        )
+        self.book = replace(self.book, notices=kept)
+
+    def quarantine(self, digest: str) -> Quarantine | None:
+        return self.quarantined.get(digest)
+
+    def pardon(self, digest: str) -> None:
+        self.quarantined.pop(digest, None)
+
+    def hold(self, hold: Hold | None) -> None:
+        self.book = replace(self.book, hold=hold)
+
+    def history(self, limit: int) -> list[Deployment]:
+        return sorted(self.ended.values(), key=lambda d: d.id, reverse=True)[:limit]
+
+    def find(self, deployment_id: str) -> Deployment | None:
+        return self.ended.get(deployment_id) or next(
+            (d for d in self.book.open if d.id == deployment_id), None
+        )
+
+    def _fence(self, lease: Lease) -> None:
+        if lease.token != self.token:
+            raise LeaseLost
+
+
+@dataclass
+class FakeNotifier:
+    """People, with all their mail."""
+
+    sent: list[tuple[str, str]] = field(default_factory=list)
+    broken: bool = False
+
+    def send(self, subject: str, body: str) -> None:
+        if self.broken:
+            raise ConnectionError("the topic cannot be reached")
+        self.sent.append((subject, body))
+
+
+class Memory(Journal):
+    """A journal that remembers."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[Phase, Step]] = []
+        self.notes: list[str] = []
+
+    def step(self, deployment: Deployment, step: Step) -> None:
+        self.steps.append((deployment.phase, step))
+
+    def note(self, message: str, deployment: Deployment | None = None) -> None:
+        self.notes.append(message)
+
+
+class World:
+    """Everything together, and the few things a story does to it."""
+
+    def __init__(self, limits: Limits | None = None, checks: tuple[Check, ...] | None = None) -> None:
+        self.clock = FakeClock()
+        self.function = FakeFunction(self.clock)
+        self.registry = FakeRegistry()
+        self.ledger = FakeLedger()
+        self.notifier = FakeNotifier()
+        self.journal = Memory()
+        self.registry.put(PLACEHOLDER, tag="placeholder")
+        self.service = Service(
+            function="shuking-prod",
+            deployer="shuking-deployer",
+            repository=REPOSITORY,
+            release_tag=TAG,
+            checks=checks or (Check(json={"status": "ok"}),),
+            placeholder=PLACEHOLDER.digest,
+            limits=limits or Limits(),
+        )
+        self.events = 0
+
+    def controller(self, holder: str = "invocation-1") -> Controller:
+        ports = Ports(self.function, self.registry, self.ledger, self.notifier, self.clock)
+        return Controller(self.service, ports, holder, self.journal)
+
+    def request(self, name: str, event_id: str | None = None) -> Deployment:
+        """The request that a push event of this image becomes."""
+        self.events += 1
+        seed = event_id or f"event-{self.events}"
+        now = self.clock.now()
+        return Deployment(deployment_id(now, seed), image(name), Source.PUSH, now)
+
+    def push(self, name: str, artifact: Artifact | None = None, event_id: str | None = None) -> Deployment:
+        """Push an image under the release tag, and let the event arrive. Gives back how it ended."""
+        self.registry.put(image(name), artifact)
+        request = self.request(name, event_id)
+        self.deliver(request)
+        return self.outcome(request)
+
+    def deliver(self, request: Deployment) -> None:
+        """An event arrives in an invocation of its own."""
+        self.clock.new_invocation()
+        self.controller().push(request)
+        self.clock.sleep(1)
+
+    def sweep(self) -> None:
+        self.clock.new_invocation()
+        self.controller("sweep").settle()
+        self.clock.sleep(1)
+
+    def outcome(self, request: Deployment) -> Deployment:
+        found = self.ledger.find(request.id)
+        assert found, f"{request.id} was lost"
+        return found
+
+    def answers(self, name: str, answer: Answer) -> None:
+        self.function.answers[image(name)] = lambda: answer
+
+    @property
+    def mail(self) -> str:
+        """The last message that people got."""
+        return "\n".join(self.notifier.sent[-1])

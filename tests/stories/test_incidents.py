@@ -1,0 +1,354 @@
+"""What went wrong for others, and what must happen here. Each docstring names its source."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.model import Artifact, ArtifactKind, Limits, Phase, VersionState
+from deployer.ports import Answer, LookAgain
+from tests.fakes import UNHEALTHY, World, image
+
+
+class Killed(BaseException):
+    """The deployer's process is gone; nothing that it would have done after this happens."""
+
+
+def test_the_same_tag_with_a_new_image_deploys() -> None:
+    """aws/aws-sam-cli#3870: same tag, new image, nothing deploys."""
+    world = World()
+    world.push("monday")
+
+    deployment = world.push("tuesday")
+
+    assert deployment.phase is Phase.SUCCEEDED
+    assert world.function.live_image == image("tuesday")
+
+
+def test_a_fix_deploys_while_what_users_are_on_is_broken() -> None:
+    """aws/serverless-application-model#716: broken production blocks the fix."""
+    world = World()
+    world.push("good")
+    world.answers("good", UNHEALTHY)
+    world.answers("first try", UNHEALTHY)
+    assert world.push("first try").phase is Phase.STUCK
+
+    deployment = world.push("fix")
+
+    assert deployment.phase is Phase.SUCCEEDED
+    assert world.function.live_image == image("fix")
+
+
+def test_the_newest_push_wins_and_nothing_is_wedged() -> None:
+    """aws/serverless-application-model#291, #351: a second deployment wedges all after it."""
+    world = World()
+    world.push("zero")
+    requests = [world.request(name) for name in ("one", "two", "three")]
+    for name in ("one", "two", "three"):
+        world.registry.put(image(name))
+    for request in requests[:2]:
+        world.ledger.request(request)
+
+    world.deliver(requests[2])
+
+    assert [world.outcome(request).phase for request in requests] == [
+        Phase.SUPERSEDED,
+        Phase.SUPERSEDED,
+        Phase.SUCCEEDED,
+    ]
+    assert world.function.live_image == image("three")
+    assert world.push("four").phase is Phase.SUCCEEDED
+
+
+def test_a_push_during_a_deployment_supersedes_it_and_is_taken_up_when_it_ends() -> None:
+    """aws/serverless-application-model#291, #351, in the middle of the first one's checks."""
+    world = World()
+    world.push("zero")
+    late = world.request("late")
+
+    def pushed_meanwhile() -> Answer:
+        world.registry.put(image("late"))
+        world.controller("second invocation").push(late)
+        return UNHEALTHY
+
+    world.function.answers[image("early")] = pushed_meanwhile
+
+    early = world.push("early")
+
+    assert early.phase is Phase.SUPERSEDED
+    assert image("early").digest not in world.ledger.quarantined
+    assert image("early") not in world.function.exposed
+    assert world.outcome(late).phase is Phase.SUCCEEDED
+    assert world.function.live_image == image("late")
+    assert "another deployer is at work and will take this up" in world.journal.notes
+
+
+def test_an_event_that_arrives_late_does_not_bring_the_old_image_back() -> None:
+    """aws/serverless-application-model#291, #351: what the tag points at decides, not the last event."""
+    world = World()
+    world.registry.put(image("old"))
+    late = world.request("old")
+    world.push("new")
+
+    world.deliver(late)
+
+    assert world.outcome(late).phase is Phase.SUPERSEDED
+    assert world.function.live_image == image("new")
+
+
+def test_a_rollback_goes_to_the_last_good_version_past_failed_ones() -> None:
+    """fujiwara/lambroll#366: rollback goes to the next lower version."""
+    world = World()
+    world.push("good")
+    for bad in ("bad one", "bad two"):
+        world.answers(bad, UNHEALTHY)
+        world.push(bad)
+    seen: list[int] = []
+
+    def well_at_first() -> Answer:
+        seen.append(1)
+        return (
+            UNHEALTHY
+            if len(seen) > 1
+            else Answer(b'{"statusCode": 200, "body": "{\\"status\\": \\"ok\\"}"}', None, "", "5")
+        )
+
+    world.function.answers[image("moody")] = well_at_first
+
+    deployment = world.push("moody")
+
+    assert deployment.phase is Phase.REVERTED
+    assert deployment.version == "5"
+    assert world.function.alias == "2"
+
+
+def test_an_update_longer_than_a_lambda_lives_is_carried_on_by_the_next_invocation() -> None:
+    """fujiwara/lambroll#313: gives up while a 4 GB image is still InProgress."""
+    world = World()
+    world.push("zero")
+    world.function.update_seconds = 700
+
+    first = world.push("huge")
+    world.sweep()
+    second = world.outcome(first)
+    world.sweep()
+
+    assert first.phase is Phase.UPDATING
+    assert second.phase is Phase.UPDATING
+    assert world.outcome(first).phase is Phase.SUCCEEDED
+    assert world.function.calls.count("UpdateFunctionCode") == 2
+
+
+def test_an_update_that_never_ends_is_given_up_and_reverted_when_the_function_is_free() -> None:
+    """fujiwara/lambroll#313, the other way round: it must not be waited for without end."""
+    world = World(limits=Limits(update=100))
+    world.push("zero")
+    world.function.update_seconds = 150
+
+    world.push("endless")
+    world.function.update_seconds = 2
+    world.sweep()
+
+    ended = world.ledger.history(1)[0]
+    assert ended.phase is Phase.REVERTED
+    assert "was not ready after 100 s" in str(ended.failure)
+    assert world.function.latest().image == image("zero")
+
+
+def test_a_revert_whose_target_is_gone_says_stuck_and_leaves_live_alone() -> None:
+    """METR/hawk#950: a lifecycle rule deleted the running digest, and every call was answered 502."""
+    world = World()
+    world.push("good")
+    seen: list[int] = []
+
+    def answer() -> Answer:
+        seen.append(1)
+        if len(seen) > 1:
+            world.registry.artifacts.pop(image("good").digest, None)
+            return UNHEALTHY
+        return Answer(b'{"statusCode": 200, "body": "{\\"status\\": \\"ok\\"}"}', None, "", "3")
+
+    world.function.answers[image("moody")] = answer
+
+    deployment = world.push("moody")
+
+    assert deployment.phase is Phase.STUCK
+    assert world.function.live_image == image("moody")
+    assert "its image is gone from the registry" in world.mail
+
+
+def test_a_deleted_previous_image_does_not_stop_a_deployment_but_is_warned_of() -> None:
+    """aws-actions/aws-lambda-deploy#68: cannot deploy because the previous image was deleted."""
+    world = World()
+    world.push("good")
+    del world.registry.artifacts[image("good").digest]
+
+    deployment = world.push("next")
+
+    assert deployment.phase is Phase.SUCCEEDED
+    assert "there is no way back" in deployment.warnings[0]
+    assert "there is no way back" in world.mail
+
+
+def test_a_hold_holds_until_it_is_lifted_and_then_the_newest_push_is_taken_up() -> None:
+    """argoproj-labs/argocd-image-updater#1249, #464: automation undoes what a person decided."""
+    world = World()
+    world.push("good")
+    world.controller().hold("alice", "incident 42")
+
+    held = world.push("next")
+    world.sweep()
+
+    assert held.phase is Phase.REJECTED
+    assert "held by alice (incident 42)" in held.because
+    assert world.function.live_image == image("good")
+    assert len(world.ledger.ended) == 2
+
+    world.clock.new_invocation()
+    world.controller().resume("alice")
+
+    assert world.function.live_image == image("next")
+
+
+def test_a_failing_notification_is_in_nobodys_way_and_is_sent_by_the_sweep() -> None:
+    """keel-hq/keel#822: a failing notification stops the next deployment."""
+    world = World()
+    world.notifier.broken = True
+
+    assert world.push("one").phase is Phase.SUCCEEDED
+    assert world.push("two").phase is Phase.SUCCEEDED
+    assert [notice.tries for notice in world.ledger.book.notices] == [2, 1]
+
+    world.notifier.broken = False
+    world.sweep()
+
+    assert len(world.notifier.sent) == 2
+    assert world.ledger.book.notices == ()
+
+
+def test_an_index_is_rejected_before_the_function_is_touched() -> None:
+    """docker/buildx#1533, aws/aws-lambda-roadmap#82: provenance makes an index that Lambda refuses."""
+    world = World()
+    world.push("good")
+    calls = list(world.function.calls)
+
+    index = Artifact(ArtifactKind.INDEX, "application/vnd.oci.image.index.v1+json")
+    deployment = world.push("with provenance", index)
+
+    assert deployment.phase is Phase.REJECTED
+    assert "--provenance=false --sbom=false --platform linux/amd64" in world.mail
+    assert world.function.calls == calls
+
+
+@pytest.mark.parametrize(
+    "call", ["update_code", "publish", "invoke", "point_live", "latest", "live", "live_revision"]
+)
+@pytest.mark.parametrize("effect", ["it happened", "it did not happen"])
+def test_a_deployer_that_is_killed_at_any_call_is_carried_on_by_the_next_sweep(
+    call: str, effect: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """cuppett/aws-lambda-publish: claims a digest before updating; a crash loses the deployment."""
+    world = World()
+    world.push("good")
+    real = getattr(world.function, call)
+
+    def killed(*arguments: object, **named: object) -> object:
+        if effect == "it happened":
+            real(*arguments, **named)
+        raise Killed
+
+    monkeypatch.setattr(world.function, call, killed)
+    with pytest.raises(Killed):
+        world.push("next")
+    monkeypatch.undo()
+    world.ledger.held_lease = None  # Lambda's time is over, and so is the lease's
+
+    world.sweep()
+
+    assert world.function.live_image == image("next")
+    assert world.function.latest().image == image("next")
+    assert world.ledger.history(1)[0].phase is Phase.SUCCEEDED
+    assert world.ledger.book.open == ()
+
+
+def test_an_exception_that_nobody_caught_in_the_function_fails_the_check() -> None:
+    """buildkite-plugins/aws-lambda-deploy: an unhandled exception passes the smoke test."""
+    world = World()
+    world.push("good")
+    world.answers("bad", Answer(b'{"statusCode": 200, "body": "{}"}', "Unhandled", "", "3"))
+
+    assert world.push("bad").phase is Phase.REVERTED
+
+
+def test_a_push_whose_event_was_lost_is_found_by_the_sweep() -> None:
+    """ECR's events are best effort; the design's own incident."""
+    world = World()
+    world.push("good")
+    world.registry.put(image("silent"))
+
+    world.sweep()
+
+    assert world.function.live_image == image("silent")
+
+
+def test_an_idle_sweep_changes_nothing() -> None:
+    world = World()
+    world.push("good")
+    calls, sent = list(world.function.calls), list(world.notifier.sent)
+
+    world.sweep()
+
+    assert world.function.calls == calls
+    assert world.notifier.sent == sent
+
+
+def test_a_live_alias_that_a_person_moves_during_a_deployment_stays_where_they_put_it() -> None:
+    """argoproj-labs/argocd-image-updater#464: automation undoes a manual rollback, in the middle of it."""
+    world = World()
+    world.push("one")
+    world.push("two")
+
+    def somebody_rolls_back() -> Answer:
+        world.function.move_live("2")
+        return Answer(b'{"statusCode": 200, "body": "{\\"status\\": \\"ok\\"}"}', None, "", "4")
+
+    world.function.answers[image("three")] = somebody_rolls_back
+
+    deployment = world.push("three")
+
+    assert deployment.phase is Phase.REVERTED
+    assert "somebody moved live from version 3 to 2" in world.mail
+    assert world.function.alias == "2"
+    assert world.function.latest().image == image("one")
+
+
+def test_a_version_that_does_not_become_active_is_reverted() -> None:
+    world = World()
+    world.push("good")
+    real = world.function.publish
+
+    def publish_badly(pushed: object, revision: str) -> object:
+        version = real(pushed, revision)  # type: ignore[arg-type]  # the fake's own arguments, passed on
+        world.function.set_state(version.number, VersionState.FAILED, "InvalidImage")
+        return version
+
+    world.function.publish = publish_badly  # type: ignore[assignment,method-assign]  # AWS in a bad mood
+
+    deployment = world.push("bad")
+
+    assert deployment.phase is Phase.REVERTED
+    assert "version 3 did not become active: InvalidImage" in world.mail
+
+
+def test_a_throttled_call_is_looked_at_again() -> None:
+    world = World()
+    real, tries = world.function.latest, []
+
+    def throttled() -> object:
+        tries.append(1)
+        if len(tries) < 4:
+            raise LookAgain("TooManyRequestsException: Rate exceeded")
+        return real()
+
+    world.function.latest = throttled  # type: ignore[method-assign,assignment]  # AWS is busy
+
+    assert world.push("good").phase is Phase.SUCCEEDED
