@@ -14,7 +14,7 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 # Set up once, and again only when the lock file changes.
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "setup: needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "setup: installing the locked dependencies into $(VENV) (once)"
@@ -43,6 +43,16 @@ lint: $(READY) ## format, lint and types
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
+
+.PHONY: docs
+docs: $(READY) ## draw again what documents show of the code
+	@$(RUN) docs.draw_phases
+
+.PHONY: mutate
+mutate: $(READY) ## break every decision in rollout.py and see a test notice (a minute)
+	@rm -rf mutants && mkdir -p .build && $(RUN) mutmut run >.build/mutmut.log 2>&1 || { tail -n 40 .build/mutmut.log; exit 1; }
+	@$(RUN) mutmut results
+	@$(RUN) mutmut export-cicd-stats >/dev/null && $(RUN) json.tool mutants/mutmut-cicd-stats.json
 
 .PHONY: lock
 lock: ## pin the dependencies again, with hashes (needs uv)

@@ -1,0 +1,203 @@
+"""What an event means: ours, not ours, or not to be lost."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.events import (
+    HoldAsked,
+    Ignored,
+    Meaning,
+    PushSeen,
+    ResumeAsked,
+    RetryAsked,
+    SweepDue,
+    Unreadable,
+    parse,
+)
+from deployer.model import Image
+
+EVENTS = Path(__file__).parent.parent / "events" / "eventbridge"
+PUSH: dict[str, Any] = json.loads((EVENTS / "push.json").read_text())
+SWEEP: dict[str, Any] = json.loads((EVENTS / "sweep.json").read_text())
+DIGEST = "sha256:" + "d" * 64
+
+
+def read(event: object) -> Meaning:
+    return parse(
+        event,
+        repository="shuking-lambda",
+        account="123456789012",
+        release_tag="latest",
+        request_id="request-1",
+    )
+
+
+def push(**detail: Any) -> dict[str, Any]:
+    event = deepcopy(PUSH)
+    event["detail"].update(detail)
+    return event
+
+
+def test_a_push_of_the_release_tag_is_seen() -> None:
+    assert read(PUSH) == PushSeen(
+        Image("shuking-lambda", PUSH["detail"]["image-digest"]),
+        datetime(2026, 3, 1, 3, 0, tzinfo=UTC),
+        PUSH["id"],
+    )
+
+
+def test_the_schedule_is_a_sweep() -> None:
+    assert read(SWEEP) == SweepDue()
+
+
+@pytest.mark.parametrize(
+    ("event", "because"),
+    [
+        (None, "not an event but a NoneType"),
+        ([PUSH], "not an event but a list"),
+        ({}, "not a push to a registry: source None, detail-type None"),
+        ({**PUSH, "source": "aws.s3"}, "not a push to a registry: source 'aws.s3'"),
+        ({**PUSH, "detail-type": "ECR Image Scan"}, "detail-type 'ECR Image Scan'"),
+        ({**SWEEP, "source": "custom"}, "not a push to a registry: source 'custom'"),
+        ({**SWEEP, "detail-type": "other"}, "not a push to a registry: source 'aws.events'"),
+        ({**PUSH, "account": "999999999999"}, "another account: '999999999999'"),
+        (push(**{"repository-name": "other"}), "another repository: 'other'"),
+        (push(**{"action-type": "DELETE"}), "not a successful push: action 'DELETE'"),
+        (push(result="FAILURE"), "not a successful push: action 'PUSH', result 'FAILURE'"),
+        (push(**{"image-tag": ""}), "an image without a tag"),
+        (push(**{"image-tag": None}), "an image without a tag"),
+        (push(**{"image-tag": "git-3f2a91"}), "tag git-3f2a91 is not the release tag latest"),
+        ({**PUSH, "source": "x" * 100_000}, "not a push to a registry: source 'xxx"),
+    ],
+)
+def test_what_is_not_for_us_is_ignored_and_says_why(event: object, because: str) -> None:
+    meaning = read(event)
+
+    assert isinstance(meaning, Ignored)
+    assert because in meaning.because
+    assert len(meaning.because) < 300
+
+
+def test_an_untagged_push_may_lack_the_tag_altogether() -> None:
+    event = push()
+    del event["detail"]["image-tag"]
+
+    assert read(event) == Ignored("an image without a tag")
+
+
+@pytest.mark.parametrize(
+    ("event", "because"),
+    [
+        ({**PUSH, "detail": "text"}, "the registry's event has no detail"),
+        (push(**{"image-tag": ["latest"]}), r"not an image tag: \['latest'\]"),
+        (push(**{"image-tag": "latest\n"}), "not an image tag"),
+        (push(**{"image-tag": "최신"}), "not an image tag: '최신'"),
+        (push(**{"image-digest": "sha256:short"}), "not an image digest"),
+        (push(**{"image-digest": DIGEST.upper()}), "not an image digest"),
+        (push(**{"image-digest": 7}), "the digest is missing or not a text: 7"),
+        (push(**{"image-digest": "sha256:" + "d" * 100_000}), "not an image digest"),
+        ({**PUSH, "id": ""}, "the push event has no id"),
+        ({**PUSH, "id": 7}, "the push event has no id"),
+        ({**PUSH, "time": None}, "the push event has no time: None"),
+        ({**PUSH, "time": "yesterday"}, "time is not ISO 8601: 'yesterday'"),
+        ({**PUSH, "time": "2026-03-01T03:00:00"}, "time has no zone"),
+        ({**PUSH, "time": "0001-01-01T00:00:00+14:00"}, "time is out of range"),
+    ],
+)
+def test_what_may_have_been_a_push_is_not_lost(event: object, because: str) -> None:
+    with pytest.raises(Unreadable, match=because) as caught:
+        read(event)
+
+    assert len(str(caught.value)) < 300
+
+
+def test_a_hold_says_who_and_why() -> None:
+    assert read({"command": "hold", "by": " alice ", "because": "incident\n42"}) == HoldAsked(
+        "alice", "incident 42"
+    )
+    assert read({"command": "resume", "by": "alice"}) == ResumeAsked("alice")
+
+
+def test_a_retry_names_a_digest() -> None:
+    assert read({"command": "retry", "by": "alice", "digest": DIGEST}) == RetryAsked(
+        Image("shuking-lambda", DIGEST), "alice", "request-1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("command", "because"),
+    [
+        ({"command": "destroy"}, "unknown command 'destroy'; known are hold, resume and retry"),
+        ({"command": ["hold"]}, "unknown command"),
+        ({"command": "hold", "because": "x"}, 'the command needs "by"'),
+        ({"command": "hold", "by": "alice"}, 'the command needs "because"'),
+        ({"command": "hold", "by": "alice", "because": "  "}, 'the command needs "because"'),
+        ({"command": "resume", "by": 7}, 'the command needs "by"'),
+        ({"command": "retry", "by": "alice"}, "the digest is missing"),
+        ({"command": "retry", "by": "alice", "digest": "ab12"}, "not an image digest"),
+    ],
+)
+def test_a_command_that_cannot_be_followed_says_what_it_needs(command: object, because: str) -> None:
+    with pytest.raises(Unreadable, match=because):
+        read(command)
+
+
+def test_what_a_person_writes_is_bounded() -> None:
+    meaning = read({"command": "hold", "by": "a" * 10_000, "because": "b" * 10_000})
+
+    assert meaning == HoldAsked("a" * 200, "b" * 200)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=20,
+)
+
+
+@given(JSON)
+def test_any_json_is_ignored_or_unreadable_but_never_a_push(event: object) -> None:
+    try:
+        meaning = read(event)
+    except Unreadable:
+        return
+    assert isinstance(meaning, Ignored)
+
+
+@given(
+    st.sampled_from(["account", "time", "id", "detail", "source", "detail-type"]),
+    st.sampled_from([None, "action-type", "result", "repository-name", "image-tag", "image-digest"]),
+    JSON,
+)
+def test_a_push_with_anything_in_any_place_never_crashes(outer: str, inner: str | None, odd: object) -> None:
+    event = deepcopy(PUSH)
+    if inner:
+        event["detail"][inner] = odd
+    else:
+        event[outer] = odd
+    try:
+        meaning = read(event)
+    except Unreadable:
+        return
+    assert isinstance(meaning, Ignored | PushSeen)
+
+
+@given(
+    st.sampled_from(["hold", "resume", "retry"]),
+    st.dictionaries(st.sampled_from(["by", "because", "digest"]), JSON),
+)
+def test_a_command_with_anything_in_it_never_crashes(command: str, rest: dict[str, object]) -> None:
+    try:
+        meaning = read({"command": command, **rest})
+    except Unreadable:
+        return
+    assert isinstance(meaning, HoldAsked | ResumeAsked | RetryAsked)

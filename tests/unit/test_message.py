@@ -1,0 +1,166 @@
+"""What on-call reads."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from deployer.message import Message, compose
+from deployer.model import CheckResult, Deployment, Image, Moment, Phase, Source, Verdict, Version
+
+START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+CANDIDATE = Image("shuking-lambda", "sha256:" + "c" * 64)
+PREVIOUS = Version("7", Image("shuking-lambda", "sha256:" + "a" * 64))
+ILL = Verdict(
+    (CheckResult("GET /health", False, '200 with {"status": "ok"}', "503 after 2.1 s: {}", 2.1, 2),),
+    "START RequestId: 1\nKeyError: 'DATABASE_URL'\n",
+)
+
+
+def ended(*timeline: tuple[Phase, str], **facts: object) -> Deployment:
+    moments = tuple(
+        Moment(START + timedelta(seconds=second), phase, because)
+        for second, (phase, because) in enumerate(timeline, start=1)
+    )
+    bare = Deployment("20260301T030000Z-1", CANDIDATE, Source.PUSH, START, timeline[-1][0], moments)
+    return replace(bare, **facts)  # type: ignore[arg-type]  # a test's own keyword arguments, passed on
+
+
+def message(deployment: Deployment) -> Message:
+    return compose(deployment, service="shuking-prod", deployer="shuking-deployer")
+
+
+REVERTED = ended(
+    (Phase.UPDATING, "preflight passed"),
+    (Phase.VERIFYING, "version 8 is ready"),
+    (Phase.REVERTING, "GET /health answered 503 after 2.1 s: {}"),
+    (Phase.REVERTED, "users are on version 7 (sha256:aaaaaaaaaaaa…): GET /health answered 200 after 0.1 s"),
+    previous=PREVIOUS,
+    version="8",
+    revision="git-3f2a91",
+    verification=ILL,
+)
+
+
+def test_the_first_line_says_what_happened_and_that_nobody_saw_it() -> None:
+    first = message(REVERTED).body.splitlines()[0]
+
+    assert first == (
+        "shuking-prod: release git-3f2a91 (sha256:cccccccccccc…) was reverted: "
+        "GET /health answered 503 after 2.1 s: {}. "
+        "Users stayed on version 7 (sha256:aaaaaaaaaaaa…); none saw the new one."
+    )
+
+
+def test_the_subject_is_one_plain_line() -> None:
+    subject = message(REVERTED).subject
+
+    assert subject == "shuking-prod: release git-3f2a91 (sha256:cccccccccccc) was reverted"
+    assert subject.isascii()
+
+
+def test_a_revert_tells_what_was_expected_what_came_and_what_the_log_said() -> None:
+    body = message(REVERTED).body
+
+    assert 'GET /health: expected 200 with {"status": "ok"}, got 503 after 2.1 s: {} (2 tries)' in body
+    assert "    KeyError: 'DATABASE_URL'\n" in body
+    assert "Now: users are on version 7" in body
+    assert "2026-03-01 03:00:03  REVERTING   GET /health answered 503" in body
+
+
+def test_the_command_it_offers_can_be_pasted() -> None:
+    line = next(each for each in message(REVERTED).body.splitlines() if "aws lambda invoke" in each)
+
+    words = shlex.split(line)
+
+    assert words[words.index("--function-name") + 1] == "shuking-deployer"
+    assert json.loads(words[words.index("--payload") + 1]) == {
+        "command": "retry",
+        "digest": CANDIDATE.digest,
+        "by": "YOUR NAME",
+    }
+
+
+def test_users_who_met_a_bad_version_are_not_passed_over() -> None:
+    moved_back = ended(
+        (Phase.UPDATING, "preflight passed"),
+        (Phase.CONFIRMING, "live points at version 8"),
+        (Phase.REVERTING, "through live: GET /health answered 503"),
+        (Phase.REVERTED, "users are on version 7"),
+        previous=PREVIOUS,
+        confirmation=ILL,
+    )
+
+    body = message(moved_back).body
+
+    assert "Users were on the new version for up to 2 s and are back on version 7" in body
+    assert "got 503 after 2.1 s" in body
+
+
+def test_a_success_says_so_and_offers_nothing_to_do() -> None:
+    succeeded = ended(
+        (Phase.UPDATING, "preflight passed"),
+        (Phase.SUCCEEDED, "live is version 8: GET /health answered 200 after 0.1 s"),
+        previous=PREVIOUS,
+        warnings=("no release was live before",),
+    )
+
+    told = message(succeeded)
+
+    assert told.subject == "shuking-prod: release sha256:cccccccccccc is live"
+    assert "Before it: version 7 (sha256:aaaaaaaaaaaa…)." in told.body
+    assert "Note: no release was live before." in told.body
+    assert "Next:" not in told.body
+    assert "Why:" not in told.body
+
+
+def test_what_was_live_already_needed_nothing() -> None:
+    told = message(ended((Phase.SUCCEEDED, "sha256:cccccccccccc… is live already, as version 8")))
+
+    assert "Nothing had to be changed." in told.body
+
+
+def test_a_rejection_says_that_the_function_was_not_touched() -> None:
+    told = message(ended((Phase.REJECTED, "it is an image index")))
+
+    assert "was rejected: it is an image index. The function was not touched." in told.body
+    assert "push again" in told.body
+
+
+def test_stuck_says_first_what_failed_and_then_what_could_not_be_undone() -> None:
+    stuck = ended(
+        (Phase.UPDATING, "preflight passed"),
+        (Phase.CONFIRMING, "live points at version 8"),
+        (Phase.REVERTING, "through live: GET /health answered 503"),
+        (Phase.STUCK, "version 7 is no way back: its image is gone from the registry"),
+        previous=PREVIOUS,
+    )
+
+    told = message(stuck)
+
+    assert told.subject.endswith("is STUCK: a person is needed")
+    assert "GET /health answered 503. Then version 7 is no way back" in told.body
+    assert "Users have been on the new version since 03:00:02 UTC" in told.body
+    assert '"command": "retry"' in told.body
+
+
+def test_a_stuck_deployment_that_no_user_met_says_so() -> None:
+    stuck = ended(
+        (Phase.UPDATING, "preflight passed"),
+        (Phase.REVERTING, "GET /health answered 503"),
+        (Phase.STUCK, "putting $LATEST back failed"),
+        previous=PREVIOUS,
+    )
+
+    assert "none saw the new one" in message(stuck).body
+
+
+def test_a_check_that_was_tried_once_says_once() -> None:
+    once = replace(ILL, results=(replace(ILL.results[0], tries=1),), log_tail=" ")
+
+    body = message(replace(REVERTED, verification=once)).body
+
+    assert "(1 try)" in body
+    assert "log lines" not in body

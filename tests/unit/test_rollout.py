@@ -1,0 +1,831 @@
+"""The decision core: every phase, every way out of it, and the words it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deployer.model import (
+    Artifact,
+    ArtifactKind,
+    Book,
+    CheckResult,
+    Deployment,
+    Hold,
+    Image,
+    Latest,
+    Limits,
+    Moment,
+    Phase,
+    Quarantine,
+    Source,
+    UpdateStatus,
+    Verdict,
+    Version,
+    VersionState,
+    View,
+)
+from deployer.rollout import (
+    ENDED,
+    MAXIMUM_IMAGE_BYTES,
+    MOVES,
+    Action,
+    IllegalMove,
+    PointLive,
+    Publish,
+    RunChecks,
+    Step,
+    UpdateCode,
+    Wait,
+    advance,
+    decide,
+    move,
+    newer,
+    quarantines,
+    record_verdict,
+    settles,
+    supersede,
+    sweep_finds,
+    triage,
+    underway,
+    way_back,
+)
+
+NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+LIMITS = Limits(free=60, update=120, checks=30, revert=240, tries=2)
+CANDIDATE = Image("shuking-lambda", "sha256:" + "c" * 64)
+PREVIOUS = Image("shuking-lambda", "sha256:" + "a" * 64)
+OTHER = Image("shuking-lambda", "sha256:" + "0" * 64)
+LIVE = Version("7", PREVIOUS)
+NEW = Version("8", CANDIDATE)
+FIT = Artifact(ArtifactKind.IMAGE, "application/vnd.oci.image.manifest.v1+json", "x86_64", 5, "3f2a91")
+WELL = Verdict((CheckResult("GET /health", True, "200", "200 after 0.1 s", 0.1, 1),))
+ILL = Verdict((CheckResult("GET /health", False, "200", "503 after 0.2 s", 0.2, 2),), "a log line")
+BUILD = "docker buildx build --provenance=false --sbom=false --platform linux/amd64 ."
+
+
+def deployment(phase: Phase, *, seconds: float = 0, **facts: Any) -> Deployment:
+    """A deployment that has been in `phase` for so many seconds, with the facts it has by then."""
+    timeline: tuple[Moment, ...] = ()
+    at = NOW - timedelta(seconds=seconds)
+    if phase is not Phase.REQUESTED:
+        timeline = (Moment(at, phase, "the reason"),)
+        facts.setdefault("previous", LIVE)
+    if phase in (Phase.VERIFYING, Phase.PROMOTING, Phase.CONFIRMING):
+        facts.setdefault("version", "8")
+    if phase is Phase.REVERTING:
+        facts.setdefault("ending", Phase.REVERTED)
+    return Deployment("id", CANDIDATE, facts.pop("source", Source.PUSH), at, phase, timeline, **facts)
+
+
+def latest(
+    image: Image = PREVIOUS, status: UpdateStatus = UpdateStatus.SUCCESSFUL, reason: str = ""
+) -> Latest:
+    return Latest(image, status, "rev-1", "x86_64", reason)
+
+
+def view(of: Deployment, **facts: Any) -> View:
+    facts.setdefault("artifact", FIT if of.phase is Phase.REQUESTED else None)
+    facts.setdefault("live_revision", "alias-1")
+    facts.setdefault("latest", latest())
+    facts.setdefault("live", LIVE)
+    return View(now=NOW, deployment=of, **facts)
+
+
+def step(of: Deployment, **facts: Any) -> Step:
+    return decide(view(of, **facts), LIMITS)
+
+
+def outline(decided: Step) -> tuple[Phase, Action | None]:
+    return decided.phase, decided.action
+
+
+def waiting(name: str, seconds: float = 0, source: Source = Source.PUSH) -> Deployment:
+    digest = "sha256:" + name * 64
+    at = NOW + timedelta(seconds=seconds)
+    return Deployment(f"{at:%H%M%S}-{name}-{source}", Image("shuking-lambda", digest), source, at)
+
+
+# -- the table -----------------------------------------------------------------------------------------
+
+
+def test_the_table_knows_every_phase_and_ends_where_nothing_follows() -> None:
+    assert set(MOVES) == set(Phase)
+    assert {
+        Phase.SUCCEEDED,
+        Phase.REJECTED,
+        Phase.SUPERSEDED,
+        Phase.REVERTED,
+        Phase.STUCK,
+    } == ENDED
+
+
+def test_live_is_only_moved_on_out_of_a_verification() -> None:
+    assert [phase for phase, moves in MOVES.items() if Phase.PROMOTING in moves] == [Phase.VERIFYING]
+    assert [phase for phase, moves in MOVES.items() if Phase.CONFIRMING in moves] == [Phase.PROMOTING]
+
+
+def test_only_a_function_that_was_never_touched_may_end_rejected() -> None:
+    assert [phase for phase, moves in MOVES.items() if Phase.REJECTED in moves] == [Phase.REQUESTED]
+
+
+def test_an_illegal_move_names_the_deployment_and_both_phases() -> None:
+    with pytest.raises(IllegalMove, match=r"^id: REQUESTED -> PROMOTING \(why\)$"):
+        move(deployment(Phase.REQUESTED), Step(Phase.PROMOTING, "why"), NOW)
+
+
+@pytest.mark.parametrize("phase", sorted(ENDED))
+def test_an_ended_deployment_has_no_next_step(phase: Phase) -> None:
+    with pytest.raises(IllegalMove, match=f"^id: asked for the next step, but it ended {phase}$"):
+        step(deployment(phase))
+
+
+# -- taking up requests --------------------------------------------------------------------------------
+
+
+def test_nothing_waits_nothing_is_taken_up() -> None:
+    assert triage([], "sha256:" + "b" * 64) == (None, [])
+    assert triage([deployment(Phase.VERIFYING)], CANDIDATE.digest) == (None, [])
+
+
+def test_the_request_for_what_the_tag_points_at_is_taken_up_and_the_others_are_superseded() -> None:
+    early, wanted, late = waiting("1", 0), waiting("2", 5), waiting("3", 9)
+
+    assert triage([late, early, wanted], wanted.image.digest) == (wanted, [early, late])
+
+
+def test_of_two_requests_for_the_same_digest_the_later_is_taken_up() -> None:
+    first, second = waiting("1", 0), waiting("1", 5)
+
+    assert triage([second, first], first.image.digest) == (second, [first])
+
+
+def test_requests_that_the_tag_has_left_are_all_superseded() -> None:
+    early, late = waiting("1", 0), waiting("2", 5)
+
+    assert triage([late, early], OTHER.digest) == (None, [early, late])
+    assert triage([late, early], None) == (None, [early, late])
+
+
+def test_what_a_person_asked_for_goes_first_in_their_order_and_supersedes_nobody() -> None:
+    pushed = waiting("1", 0)
+    first, second = waiting("2", 3, Source.RETRY), waiting("3", 5, Source.RETRY)
+
+    assert triage([second, pushed, first], pushed.image.digest) == (first, [])
+
+
+def test_a_waiting_push_of_another_digest_makes_going_on_pointless() -> None:
+    going, push = deployment(Phase.VERIFYING), waiting("1")
+
+    assert newer(going, [going, push], push.image.digest) == push
+
+
+def test_a_waiting_request_is_not_newer_if_it_is_the_same_image_or_the_tag_has_left_it() -> None:
+    going = deployment(Phase.VERIFYING)
+    same = replace(waiting("1"), image=CANDIDATE)
+
+    assert newer(going, [going, same], CANDIDATE.digest) is None
+    assert newer(going, [going, waiting("1")], OTHER.digest) is None
+    assert newer(same, [same], CANDIDATE.digest) is None
+
+
+def test_a_request_is_not_newer_than_itself() -> None:
+    request = waiting("1")
+
+    assert newer(request, [request, waiting("2", 5)], request.image.digest) is None
+
+
+def test_what_a_person_asked_for_neither_makes_way_nor_drives_out() -> None:
+    asked, push = waiting("1", 9, Source.RETRY), waiting("2", 10)
+
+    assert newer(asked, [asked, push], push.image.digest) is None
+    assert newer(push, [push, asked], push.image.digest) is None
+    assert newer(deployment(Phase.UPDATING), [asked], asked.image.digest) is None
+
+
+def test_a_superseded_request_says_by_what() -> None:
+    by = waiting("1")
+
+    assert supersede(by, None) == Step(Phase.SUPERSEDED, "a newer release was pushed: sha256:111111111111…")
+    assert supersede(None, OTHER.digest) == Step(
+        Phase.SUPERSEDED, "the release tag points at sha256:000000000000… now"
+    )
+    assert supersede(None, None) == Step(Phase.SUPERSEDED, "the release tag points at nothing now")
+
+
+def test_underway_is_what_has_begun() -> None:
+    going = deployment(Phase.UPDATING)
+
+    assert underway(Book(open=(waiting("1"), going))) == going
+    assert underway(Book(open=(waiting("1"),))) is None
+
+
+def test_the_sweep_finds_a_tag_that_nobody_told_us_about() -> None:
+    assert sweep_finds(Book(settled="one"), "two")
+    assert sweep_finds(Book(), "two")
+
+
+@pytest.mark.parametrize(
+    ("book", "tagged"),
+    [
+        (Book(settled="one"), "one"),
+        (Book(settled="one"), None),
+        (Book(settled="one", hold=Hold("alice", "incident", NOW)), "two"),
+        (Book(settled="one", open=(waiting("1"),)), "two"),
+    ],
+)
+def test_the_sweep_finds_nothing_when_there_is_nothing_to_do(book: Book, tagged: str | None) -> None:
+    assert not sweep_finds(book, tagged)
+
+
+# -- REQUESTED -----------------------------------------------------------------------------------------
+
+
+def test_a_fit_candidate_passes_preflight() -> None:
+    assert step(deployment(Phase.REQUESTED)) == Step(
+        Phase.UPDATING,
+        "preflight passed; users are on version 7 (sha256:aaaaaaaaaaaa…)",
+        UpdateCode(CANDIDATE, "x86_64", "rev-1"),
+    )
+
+
+def test_a_candidate_that_is_on_latest_already_is_not_put_there_again() -> None:
+    decided = step(deployment(Phase.REQUESTED), latest=latest(CANDIDATE))
+
+    assert outline(decided) == (Phase.UPDATING, None)
+
+
+def test_a_candidate_whose_update_failed_before_is_put_on_latest_again() -> None:
+    decided = step(deployment(Phase.REQUESTED), latest=latest(CANDIDATE, UpdateStatus.FAILED))
+
+    assert outline(decided) == (Phase.UPDATING, UpdateCode(CANDIDATE, "x86_64", "rev-1"))
+
+
+def test_a_newer_push_supersedes_a_request() -> None:
+    decided = step(deployment(Phase.REQUESTED), newer=waiting("1"))
+
+    assert decided == Step(Phase.SUPERSEDED, "a newer release was pushed: sha256:111111111111…")
+
+
+def test_a_hold_rejects_and_says_whose_it_is() -> None:
+    decided = step(deployment(Phase.REQUESTED), hold=Hold("alice", "incident 42", NOW))
+
+    assert decided == Step(
+        Phase.REJECTED,
+        "deployments are held by alice (incident 42); "
+        "what the release tag points at is taken up when the hold is lifted",
+    )
+
+
+def test_a_quarantined_digest_is_rejected_and_says_since_when() -> None:
+    decided = step(
+        deployment(Phase.REQUESTED),
+        quarantine=Quarantine(CANDIDATE.digest, "id-1", "GET /health answered 503"),
+    )
+
+    assert decided == Step(
+        Phase.REJECTED,
+        "sha256:cccccccccccc… is in quarantine since deployment id-1: GET /health answered 503",
+    )
+
+
+def test_a_quarantine_does_not_stop_a_retry() -> None:
+    decided = step(
+        deployment(Phase.REQUESTED, source=Source.RETRY), quarantine=Quarantine(CANDIDATE.digest, "id-1", "")
+    )
+
+    assert decided.phase is Phase.UPDATING
+
+
+@pytest.mark.parametrize(
+    ("artifact", "said"),
+    [
+        (None, "it is no longer in the registry. Push it again"),
+        (
+            Artifact(ArtifactKind.INDEX, "index"),
+            "it is an image index, which Lambda refuses (buildx makes one when it attaches a provenance "
+            f"attestation, or builds for several platforms). Build one plain image: {BUILD}",
+        ),
+        (
+            replace(FIT, problem="its config is not JSON"),
+            f"its config is not JSON. Build it again: {BUILD}",
+        ),
+        (
+            Artifact(ArtifactKind.OTHER, "application/vnd.helm"),
+            f"its media type application/vnd.helm is not a container image. Build one: {BUILD}",
+        ),
+        (
+            replace(FIT, architecture="arm64"),
+            f"it is built for arm64, the function runs on x86_64. Build it again: {BUILD}",
+        ),
+        (
+            replace(FIT, size=MAXIMUM_IMAGE_BYTES * 2),
+            "its layers are 20.0 GiB compressed, and Lambda takes 10 GiB uncompressed. Make it smaller",
+        ),
+    ],
+)
+def test_an_unfit_candidate_is_rejected_with_what_fixes_it(artifact: Artifact | None, said: str) -> None:
+    decided = step(deployment(Phase.REQUESTED), artifact=artifact)
+
+    assert decided == Step(Phase.REJECTED, f"sha256:cccccccccccc… cannot run here: {said}")
+
+
+@pytest.mark.parametrize(
+    "artifact",
+    [replace(FIT, architecture=None), replace(FIT, size=MAXIMUM_IMAGE_BYTES)],
+)
+def test_what_is_not_known_to_be_wrong_is_tried(artifact: Artifact) -> None:
+    assert step(deployment(Phase.REQUESTED), artifact=artifact).phase is Phase.UPDATING
+
+
+def test_the_build_command_is_for_the_functions_own_architecture() -> None:
+    arm = replace(latest(), architecture="arm64")
+    odd = replace(latest(), architecture="riscv")
+
+    assert "linux/arm64" in step(deployment(Phase.REQUESTED), latest=arm).because
+    assert "linux/riscv" in step(deployment(Phase.REQUESTED), latest=odd).because
+
+
+def test_a_busy_function_is_waited_for_and_not_for_ever() -> None:
+    busy = latest(status=UpdateStatus.IN_PROGRESS)
+
+    assert step(deployment(Phase.REQUESTED, seconds=8), latest=busy) == Step(
+        Phase.REQUESTED, "the function is busy with an update that is not ours", Wait(2)
+    )
+    assert step(deployment(Phase.REQUESTED, seconds=60), latest=busy).phase is Phase.REQUESTED
+    assert step(deployment(Phase.REQUESTED, seconds=61), latest=busy) == Step(
+        Phase.REJECTED,
+        "somebody else's update of the function was still in progress after 60 s; "
+        "push again, or retry, when it is done",
+    )
+
+
+def test_what_is_live_already_is_done() -> None:
+    decided = step(deployment(Phase.REQUESTED), live=NEW, latest=latest(CANDIDATE))
+
+    assert decided == Step(Phase.SUCCEEDED, "sha256:cccccccccccc… is live already, as version 8")
+
+
+def test_what_is_live_but_no_longer_on_latest_is_deployed_again() -> None:
+    decided = step(deployment(Phase.REQUESTED), live=NEW, latest=latest(OTHER))
+
+    assert outline(decided) == (Phase.UPDATING, UpdateCode(CANDIDATE, "x86_64", "rev-1"))
+
+
+def test_a_way_back_that_is_missing_is_warned_of() -> None:
+    assert step(deployment(Phase.REQUESTED), way_back=False).warning == (
+        "the image that is live (sha256:aaaaaaaaaaaa…) is gone from the registry: "
+        "there is no way back from here"
+    )
+    assert step(deployment(Phase.REQUESTED), placeholder=PREVIOUS.digest, way_back=False).warning == (
+        "no release was live before: if this one fails there is nothing to go back to"
+    )
+    assert step(deployment(Phase.REQUESTED), placeholder=OTHER.digest).warning is None
+
+
+# -- UPDATING ------------------------------------------------------------------------------------------
+
+
+def test_latest_is_brought_to_the_candidate() -> None:
+    assert step(deployment(Phase.UPDATING)) == Step(
+        Phase.UPDATING,
+        "$LATEST is on sha256:aaaaaaaaaaaa… (Successful)",
+        UpdateCode(CANDIDATE, "x86_64", "rev-1"),
+    )
+
+
+def test_an_update_in_progress_is_waited_for() -> None:
+    decided = step(deployment(Phase.UPDATING, seconds=4), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS))
+
+    assert decided == Step(Phase.UPDATING, "the update is in progress", Wait(1))
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(0, 0.2), (0.8, 0.2), (4, 1.0), (20, 5.0), (100, 5.0)])
+def test_polls_are_frequent_at_first_and_seldom_later(seconds: float, wait: float) -> None:
+    decided = step(
+        deployment(Phase.UPDATING, seconds=seconds), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS)
+    )
+
+    assert decided.action == Wait(wait)
+
+
+def test_a_finished_update_is_published() -> None:
+    assert step(deployment(Phase.UPDATING), latest=latest(CANDIDATE)) == Step(
+        Phase.UPDATING, "$LATEST is on the candidate", Publish(CANDIDATE, "rev-1")
+    )
+
+
+def test_a_failed_update_is_tried_again_and_then_reverted() -> None:
+    failed = latest(CANDIDATE, UpdateStatus.FAILED, "InvalidImage")
+
+    assert outline(step(deployment(Phase.UPDATING, updates=1), latest=failed)) == (
+        Phase.UPDATING,
+        UpdateCode(CANDIDATE, "x86_64", "rev-1"),
+    )
+    assert step(deployment(Phase.UPDATING, updates=2), latest=failed) == Step(
+        Phase.REVERTING,
+        "the update to sha256:cccccccccccc… failed: InvalidImage",
+        ending=Phase.REVERTED,
+    )
+
+
+def test_latest_is_brought_to_the_candidate_however_often_somebody_else_takes_it_away() -> None:
+    decided = step(deployment(Phase.UPDATING, updates=5), latest=latest(OTHER))
+
+    assert outline(decided) == (Phase.UPDATING, UpdateCode(CANDIDATE, "x86_64", "rev-1"))
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (VersionState.ACTIVE, Step(Phase.VERIFYING, "version 8 is ready", RunChecks("8"))),
+        (VersionState.INACTIVE, Step(Phase.VERIFYING, "version 8 is ready", RunChecks("8"))),
+        (VersionState.PENDING, Step(Phase.UPDATING, "version 8 is being made ready", Wait(0.2))),
+        (
+            VersionState.FAILED,
+            Step(Phase.REVERTING, "version 8 did not become active: why", ending=Phase.REVERTED),
+        ),
+    ],
+)
+def test_a_published_version_is_verified_when_it_is_ready(state: VersionState, expected: Step) -> None:
+    candidate = Version("8", CANDIDATE, state, "why")
+
+    assert step(deployment(Phase.UPDATING, version="8"), candidate=candidate) == expected
+
+
+def test_an_update_that_takes_too_long_is_reverted() -> None:
+    busy = latest(CANDIDATE, UpdateStatus.IN_PROGRESS)
+
+    assert step(deployment(Phase.UPDATING, seconds=120), latest=busy).phase is Phase.UPDATING
+    assert step(deployment(Phase.UPDATING, seconds=121), latest=busy) == Step(
+        Phase.REVERTING, "sha256:cccccccccccc… was not ready after 120 s", ending=Phase.REVERTED
+    )
+
+
+def test_an_update_that_aws_refuses_is_reverted() -> None:
+    assert step(deployment(Phase.UPDATING), refused="AccessDenied: no") == Step(
+        Phase.REVERTING, "AWS refused sha256:cccccccccccc…: AccessDenied: no", ending=Phase.REVERTED
+    )
+
+
+@pytest.mark.parametrize("phase", [Phase.UPDATING, Phase.VERIFYING])
+def test_a_newer_push_turns_a_deployment_round_before_users_are_on_it(phase: Phase) -> None:
+    assert step(deployment(phase), newer=waiting("1")) == Step(
+        Phase.REVERTING, "a newer release was pushed: sha256:111111111111…", ending=Phase.SUPERSEDED
+    )
+
+
+@pytest.mark.parametrize("phase", [Phase.PROMOTING, Phase.CONFIRMING])
+def test_a_newer_push_waits_once_live_is_moving(phase: Phase) -> None:
+    assert step(deployment(phase), newer=waiting("1"), live=NEW).phase is Phase.CONFIRMING
+
+
+# -- VERIFYING -----------------------------------------------------------------------------------------
+
+
+def test_a_version_without_a_verdict_is_checked() -> None:
+    assert step(deployment(Phase.VERIFYING, seconds=30)) == Step(
+        Phase.VERIFYING, "version 8 has no verdict yet", RunChecks("8")
+    )
+
+
+def test_checks_that_never_end_are_reverted() -> None:
+    assert step(deployment(Phase.VERIFYING, seconds=31)) == Step(
+        Phase.REVERTING, "the checks of version 8 did not end within 30 s", ending=Phase.REVERTED
+    )
+
+
+def test_a_healthy_version_is_promoted() -> None:
+    assert step(deployment(Phase.VERIFYING, verification=WELL, seconds=99)) == Step(
+        Phase.PROMOTING, "GET /health answered 200 after 0.1 s", PointLive("8", "alias-1")
+    )
+
+
+def test_an_unhealthy_version_is_reverted() -> None:
+    assert step(deployment(Phase.VERIFYING, verification=ILL)) == Step(
+        Phase.REVERTING, "GET /health answered 503 after 0.2 s", ending=Phase.REVERTED
+    )
+
+
+def test_a_verdict_without_checks_is_not_healthy() -> None:
+    assert step(deployment(Phase.VERIFYING, verification=Verdict(()))) == Step(
+        Phase.REVERTING, "no check was run", ending=Phase.REVERTED
+    )
+
+
+def test_a_version_that_may_not_be_checked_is_reverted() -> None:
+    assert step(deployment(Phase.VERIFYING), refused="AccessDenied") == Step(
+        Phase.REVERTING, "version 8 could not be checked: AccessDenied", ending=Phase.REVERTED
+    )
+
+
+def test_a_live_alias_that_somebody_moved_is_left_where_it_is() -> None:
+    elsewhere = Version("5", OTHER)
+
+    for decided in (
+        step(deployment(Phase.VERIFYING, verification=WELL), live=elsewhere),
+        step(deployment(Phase.PROMOTING), live=elsewhere),
+    ):
+        assert decided == Step(
+            Phase.REVERTING,
+            "somebody moved live from version 7 to 5 during the deployment; it stays where they put it",
+            ending=Phase.REVERTED,
+        )
+
+
+# -- PROMOTING and CONFIRMING --------------------------------------------------------------------------
+
+
+def test_live_that_has_moved_is_confirmed() -> None:
+    assert step(deployment(Phase.PROMOTING, seconds=99), live=NEW, refused="late") == Step(
+        Phase.CONFIRMING, "live points at version 8", RunChecks("live")
+    )
+
+
+def test_live_that_has_not_moved_is_moved_and_not_for_ever() -> None:
+    assert step(deployment(Phase.PROMOTING, seconds=30)) == Step(
+        Phase.PROMOTING, "live is still on version 7", PointLive("8", "alias-1")
+    )
+    assert step(deployment(Phase.PROMOTING, seconds=31)) == Step(
+        Phase.REVERTING, "live could not be moved to version 8 within 30 s", ending=Phase.REVERTED
+    )
+
+
+def test_a_refusal_to_move_live_is_reverted() -> None:
+    assert step(deployment(Phase.PROMOTING), refused="AccessDenied") == Step(
+        Phase.REVERTING, "AWS refused to move live to version 8: AccessDenied", ending=Phase.REVERTED
+    )
+
+
+def test_users_on_the_candidate_are_confirmed_to_be_well() -> None:
+    assert step(deployment(Phase.CONFIRMING, seconds=30), live=NEW) == Step(
+        Phase.CONFIRMING, "live has no verdict yet", RunChecks("live")
+    )
+    assert step(deployment(Phase.CONFIRMING, confirmation=WELL, seconds=99), live=NEW) == Step(
+        Phase.SUCCEEDED, "live is version 8: GET /health answered 200 after 0.1 s"
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "seen", "because"),
+    [
+        ({"confirmation": ILL}, {}, "through live: GET /health answered 503 after 0.2 s"),
+        ({"seconds": 31}, {}, "the checks through live did not end within 30 s"),
+        ({}, {"refused": "AccessDenied"}, "live could not be checked: AccessDenied"),
+        (
+            {"confirmation": WELL},
+            {"live": LIVE},
+            "somebody moved live from version 8 to 7 during the deployment; it stays where they put it",
+        ),
+    ],
+)
+def test_what_is_not_confirmed_is_reverted(facts: Any, seen: Any, because: str) -> None:
+    decided = step(deployment(Phase.CONFIRMING, **facts), **{"live": NEW, **seen})
+
+    assert decided == Step(Phase.REVERTING, because, ending=Phase.REVERTED)
+
+
+# -- REVERTING -----------------------------------------------------------------------------------------
+
+
+def test_users_go_back_first() -> None:
+    decided = step(deployment(Phase.REVERTING, version="8", seconds=240), live=NEW, latest=latest(CANDIDATE))
+
+    assert decided == Step(Phase.REVERTING, "live is on the failing version 8", PointLive("7", "alias-1"))
+
+
+def test_then_latest_goes_back() -> None:
+    decided = step(deployment(Phase.REVERTING, version="8"), latest=latest(CANDIDATE))
+
+    assert decided == Step(
+        Phase.REVERTING,
+        "$LATEST is on sha256:cccccccccccc… (Successful)",
+        UpdateCode(PREVIOUS, "x86_64", "rev-1"),
+    )
+
+
+def test_latest_goes_to_what_live_is_on_even_if_a_person_put_it_there() -> None:
+    decided = step(
+        deployment(Phase.REVERTING, version="8"), live=Version("5", OTHER), latest=latest(CANDIDATE)
+    )
+
+    assert decided.action == UpdateCode(OTHER, "x86_64", "rev-1")
+
+
+def test_a_candidate_that_was_published_as_the_version_that_is_live_has_nowhere_to_go_back_to() -> None:
+    same = deployment(Phase.REVERTING, version="7")
+
+    assert outline(step(same)) == (Phase.REVERTING, RunChecks("live"))
+
+
+def test_the_revert_waits_for_an_update_in_progress() -> None:
+    decided = step(deployment(Phase.REVERTING, seconds=8), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS))
+
+    assert decided == Step(Phase.REVERTING, "an update of $LATEST is in progress", Wait(2))
+
+
+def test_a_revert_is_over_when_what_users_are_on_is_well() -> None:
+    back = deployment(Phase.REVERTING)
+
+    assert step(back) == Step(
+        Phase.REVERTING, "live is on version 7 (sha256:aaaaaaaaaaaa…)", RunChecks("live")
+    )
+    assert step(replace(back, restoration=WELL)) == Step(
+        Phase.REVERTED,
+        "users are on version 7 (sha256:aaaaaaaaaaaa…): GET /health answered 200 after 0.1 s",
+    )
+
+
+def test_a_deployment_that_made_way_ends_superseded_without_a_check() -> None:
+    assert step(deployment(Phase.REVERTING, ending=Phase.SUPERSEDED)) == Step(
+        Phase.SUPERSEDED, "users stayed on version 7 (sha256:aaaaaaaaaaaa…)"
+    )
+
+
+def test_a_failed_first_release_leaves_the_placeholder_and_asks_it_nothing() -> None:
+    assert step(deployment(Phase.REVERTING), placeholder=PREVIOUS.digest) == Step(
+        Phase.REVERTED, "no release was live before this one, so there is nothing to go back to"
+    )
+
+
+def test_a_failed_update_back_is_tried_twice() -> None:
+    failed = latest(PREVIOUS, UpdateStatus.FAILED, "ImageDeleted")
+
+    assert outline(step(deployment(Phase.REVERTING, updates=1), latest=failed)) == (
+        Phase.REVERTING,
+        UpdateCode(PREVIOUS, "x86_64", "rev-1"),
+    )
+
+
+NOW_ON = ". Now: live is on version 7 (sha256:aaaaaaaaaaaa…), $LATEST on sha256:cccccccccccc…"
+STILL_ON = ". Now: live is on version 8 (sha256:cccccccccccc…), $LATEST on sha256:cccccccccccc…"
+
+
+@pytest.mark.parametrize(
+    ("facts", "seen", "because"),
+    [
+        ({}, {"refused": "AccessDenied"}, f"AWS refused the revert: AccessDenied{NOW_ON}"),
+        ({"seconds": 241}, {}, f"the revert did not end within 240 s{NOW_ON}"),
+        (
+            {"updates": 2},
+            {"latest": latest(CANDIDATE, UpdateStatus.FAILED, "ImageDeleted")},
+            f"putting $LATEST back on sha256:aaaaaaaaaaaa… failed: ImageDeleted{NOW_ON}",
+        ),
+        (
+            {},
+            {"way_back": False},
+            f"$LATEST cannot go back to sha256:aaaaaaaaaaaa…: the image is gone from the registry{NOW_ON}",
+        ),
+        (
+            {"version": "8"},
+            {"way_back": False, "live": NEW},
+            f"version 7 is no way back: its image is gone from the registry{STILL_ON}",
+        ),
+        (
+            {"version": "8"},
+            {"placeholder": PREVIOUS.digest, "live": NEW},
+            f"no release was live before this one, so there is nothing to go back to{STILL_ON}",
+        ),
+        (
+            {"version": "8", "seconds": 241},
+            {"live": NEW},
+            f"the revert did not end within 240 s{STILL_ON}",
+        ),
+    ],
+)
+def test_a_revert_that_cannot_be_done_says_stuck_and_where_things_are(
+    facts: Any, seen: Any, because: str
+) -> None:
+    decided = step(deployment(Phase.REVERTING, **facts), **{"latest": latest(CANDIDATE), **seen})
+
+    assert decided == Step(Phase.STUCK, because)
+
+
+def test_when_what_users_are_on_fails_too_it_halts() -> None:
+    assert step(deployment(Phase.REVERTING, restoration=ILL)) == Step(
+        Phase.STUCK,
+        "what users are on fails as well, so the new image is not the only cause: GET /health answered 503 "
+        "after 0.2 s. Now: live is on version 7 (sha256:aaaaaaaaaaaa…), $LATEST on sha256:aaaaaaaaaaaa…",
+    )
+
+
+def test_a_missing_way_back_does_not_matter_when_nothing_has_to_go_back() -> None:
+    assert outline(step(deployment(Phase.REVERTING), way_back=False)) == (
+        Phase.REVERTING,
+        RunChecks("live"),
+    )
+
+
+# -- records that cannot be ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (deployment(Phase.VERIFYING, version=None), "VERIFYING without a version or a previous one"),
+        (deployment(Phase.VERIFYING, previous=None), "VERIFYING without a version or a previous one"),
+        (deployment(Phase.PROMOTING, version=None), "PROMOTING without a version or a previous one"),
+        (deployment(Phase.PROMOTING, previous=None), "PROMOTING without a version or a previous one"),
+        (deployment(Phase.REVERTING, previous=None), "REVERTING without knowing where to or what for"),
+        (deployment(Phase.REVERTING, ending=None), "REVERTING without knowing where to or what for"),
+    ],
+)
+def test_a_record_that_cannot_be_is_not_acted_on(broken: Deployment, message: str) -> None:
+    with pytest.raises(IllegalMove, match=f"^id: {message}$"):
+        step(broken)
+
+
+def test_live_is_not_moved_without_its_revision() -> None:
+    with pytest.raises(IllegalMove, match=r"^id: live is to move, but its revision was not read$"):
+        step(deployment(Phase.VERIFYING, verification=WELL), live_revision=None)
+
+
+# -- what a step does to the record --------------------------------------------------------------------
+
+
+def test_a_step_within_a_phase_leaves_the_timeline_alone() -> None:
+    going = deployment(Phase.UPDATING, updates=1)
+
+    assert advance(view(going), Step(Phase.UPDATING, "poll", Wait(1))) == going
+
+
+def test_every_update_is_counted_before_it_is_made_and_a_new_phase_counts_anew() -> None:
+    update = UpdateCode(CANDIDATE, "x86_64", "rev-1")
+    going = deployment(Phase.UPDATING, updates=1)
+
+    assert advance(view(going), Step(Phase.UPDATING, "again", update)).updates == 2
+    assert advance(view(going), Step(Phase.REVERTING, "back")).updates == 0
+    assert advance(view(deployment(Phase.REQUESTED)), Step(Phase.UPDATING, "go", update)).updates == 1
+
+
+def test_beginning_remembers_what_was_live_and_what_is_deployed() -> None:
+    after = advance(
+        view(deployment(Phase.REQUESTED)), Step(Phase.UPDATING, "preflight passed", warning="no way back")
+    )
+
+    assert after.previous == LIVE
+    assert after.revision == "3f2a91"
+    assert after.warnings == ("no way back",)
+    assert after.timeline == (Moment(NOW, Phase.UPDATING, "preflight passed"),)
+    assert (after.phase, after.since, after.because) == (Phase.UPDATING, NOW, "preflight passed")
+
+
+def test_going_on_keeps_what_is_known() -> None:
+    going = deployment(Phase.UPDATING, revision="3f2a91", warnings=("one",))
+    elsewhere = Version("5", OTHER)
+
+    after = advance(view(going, candidate=NEW, live=elsewhere), Step(Phase.VERIFYING, "ready"))
+
+    assert (after.previous, after.version, after.revision) == (LIVE, "8", "3f2a91")
+    assert after.warnings == ("one",)
+    assert [moment.phase for moment in after.timeline] == [Phase.UPDATING, Phase.VERIFYING]
+
+
+def test_turning_round_remembers_how_it_will_end() -> None:
+    going = deployment(Phase.VERIFYING)
+
+    after = advance(view(going), Step(Phase.REVERTING, "503", ending=Phase.SUPERSEDED))
+    ended = advance(view(after), Step(Phase.SUPERSEDED, "done"))
+
+    assert after.ending is Phase.SUPERSEDED
+    assert after.failure == "503"
+    assert after.version == "8"
+    assert ended.ending is Phase.SUPERSEDED
+    assert going.failure is None
+
+
+def test_a_verdict_is_kept_where_its_phase_looks_for_it() -> None:
+    assert record_verdict(deployment(Phase.VERIFYING), WELL).verification == WELL
+    assert record_verdict(deployment(Phase.CONFIRMING), ILL).confirmation == ILL
+    assert record_verdict(deployment(Phase.REVERTING), WELL).restoration == WELL
+
+
+def test_a_phase_that_asked_for_no_verdict_takes_none() -> None:
+    with pytest.raises(IllegalMove, match=r"^id: a verdict in UPDATING, which asks for none$"):
+        record_verdict(deployment(Phase.UPDATING), WELL)
+
+
+@pytest.mark.parametrize("phase", sorted(ENDED))
+def test_what_failed_is_quarantined(phase: Phase) -> None:
+    assert quarantines(deployment(phase)) is (phase in (Phase.REVERTED, Phase.STUCK))
+
+
+@pytest.mark.parametrize("phase", sorted(ENDED))
+@pytest.mark.parametrize("held", [True, False])
+def test_an_end_settles_the_tag_unless_something_is_still_to_come(phase: Phase, held: bool) -> None:
+    still_to_come = phase is Phase.SUPERSEDED or (held and phase is Phase.REJECTED)
+
+    assert settles(deployment(phase), held) is not still_to_come
+    assert settles(deployment(phase, source=Source.RETRY), held) is False
+
+
+def test_the_way_back_is_previous_only_while_live_is_on_the_candidate() -> None:
+    going = deployment(Phase.CONFIRMING)
+
+    assert way_back(going, NEW) == PREVIOUS
+    assert way_back(going, Version("5", OTHER)) == OTHER
+    assert way_back(deployment(Phase.REQUESTED, version="7"), LIVE) == PREVIOUS
+    assert way_back(deployment(Phase.REQUESTED), NEW) == CANDIDATE

@@ -1,0 +1,54 @@
+"""Settings: a start that cannot succeed says everything that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployer.settings import BadSettings, read
+from deployer.smoke import Check
+
+GOOD = {
+    "FUNCTION_NAME": "shuking-prod",
+    "REPOSITORY_URI": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/shuking-lambda",
+    "RELEASE_TAG": "latest",
+    "TABLE_NAME": "ledger",
+    "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:people",
+    "PLACEHOLDER_DIGEST": "sha256:" + "0" * 64,
+}
+
+
+def test_the_repository_uri_says_account_and_name() -> None:
+    settings = read(GOOD)
+
+    assert settings.account == "123456789012"
+    assert settings.repository == "team/shuking-lambda"
+
+
+def test_without_checks_the_health_page_is_checked() -> None:
+    assert read(GOOD).checks == (Check(json={"status": "ok"}),)
+    assert read({**GOOD, "CHECKS": ""}).checks == (Check(json={"status": "ok"}),)
+
+
+def test_checks_can_be_set() -> None:
+    assert read({**GOOD, "CHECKS": '[{"path": "/ready"}]'}).checks == (Check(path="/ready"),)
+
+
+def test_everything_that_is_missing_is_named_at_once() -> None:
+    with pytest.raises(BadSettings) as caught:
+        read({})
+
+    for name in GOOD:
+        assert f"{name} is not set" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "because"),
+    [
+        ("REPOSITORY_URI", "docker.io/library/x", "REPOSITORY_URI is not the URI of an ECR repository"),
+        ("CHECKS", "no", "CHECKS is not JSON"),
+        ("PLACEHOLDER_DIGEST", "latest", "not an image digest"),
+    ],
+)
+def test_a_wrong_value_is_named(name: str, value: str, because: str) -> None:
+    with pytest.raises(BadSettings, match=because):
+        read({**GOOD, name: value})
