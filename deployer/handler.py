@@ -1,0 +1,167 @@
+"""The deployer Lambda's entry point. Powertools lives here and nowhere else.
+
+One function takes everything: push events and the sweep's schedule from EventBridge, and commands by direct
+invocation. What it raises, Lambda tries twice more and then keeps in the dead-letter queue.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from deployer import events, settings
+from deployer.aws import clients
+from deployer.aws.function import LambdaFunction
+from deployer.aws.ledger import DynamoLedger
+from deployer.aws.notifier import SnsNotifier
+from deployer.aws.registry import EcrRegistry
+from deployer.controller import Controller, Journal, Ports, Service
+from deployer.events import HoldAsked, Ignored, PushSeen, ResumeAsked, RetryAsked, SweepDue, Unreadable
+from deployer.model import Deployment, Limits, Notice, Source, deployment_id
+from deployer.rollout import Step, Wait
+
+logger = Logger()
+metrics = Metrics()
+tracer = Tracer()
+
+
+class LambdaClock:
+    """The wall clock, and what is left of this invocation."""
+
+    def __init__(self, context: LambdaContext) -> None:
+        self._context = context
+
+    def now(self) -> datetime:
+        """The time, in UTC."""
+        return datetime.now(UTC)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        time.sleep(seconds)
+
+    def remaining(self) -> float:
+        """Seconds until Lambda ends this invocation."""
+        return self._context.get_remaining_time_in_millis() / 1000
+
+
+class PowertoolsJournal(Journal):
+    """Structured log lines with the deployment's id on them, and CloudWatch metrics."""
+
+    def step(self, deployment: Deployment, step: Step) -> None:
+        """Changes of phase at INFO; the turns in between, polls above all, at DEBUG."""
+        logger.set_correlation_id(deployment.id)
+        say = logger.info if step.phase is not deployment.phase else logger.debug
+        action = type(step.action).__name__ if step.action and not isinstance(step.action, Wait) else None
+        say(
+            step.because,
+            extra={
+                "phase": step.phase,
+                "was": deployment.phase,
+                "action": action,
+                "image": deployment.image.digest,
+            },
+        )
+
+    def ended(self, deployment: Deployment) -> None:
+        """Count the end, and how long it took from the push."""
+        seconds = (deployment.since - deployment.requested_at).total_seconds()
+        metrics.add_metric(f"Deployment{deployment.phase.title()}", MetricUnit.Count, 1)
+        metrics.add_metric("SecondsFromPushToEnd", MetricUnit.Seconds, seconds)
+
+    def note(self, message: str, deployment: Deployment | None = None) -> None:
+        """Anything else worth a line."""
+        if deployment:
+            logger.set_correlation_id(deployment.id)
+        logger.info(message)
+
+    def undelivered(self, notice: Notice, error: Exception) -> None:
+        """Count it; the sweep will try again."""
+        metrics.add_metric("NotificationsUndelivered", MetricUnit.Count, 1)
+        logger.error(
+            "the message could not be delivered; the sweep tries again",
+            extra={"deployment": notice.deployment.id, "error": f"{type(error).__name__}: {error}"[:500]},
+        )
+
+
+@cache
+def _settings() -> settings.Settings:
+    return settings.read(os.environ)
+
+
+def _controller(context: LambdaContext) -> Controller:
+    given = _settings()
+    service = Service(
+        function=given.function_name,
+        deployer=context.function_name,
+        repository=given.repository,
+        release_tag=given.release_tag,
+        checks=given.checks,
+        placeholder=given.placeholder_digest,
+        limits=Limits(),
+    )
+    ports = Ports(
+        function=LambdaFunction(clients.client("lambda"), given.function_name, given.repository_uri),
+        registry=EcrRegistry(clients.client("ecr"), given.repository),
+        ledger=DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
+        notifier=SnsNotifier(clients.client("sns"), given.topic_arn),
+        clock=LambdaClock(context),
+    )
+    return Controller(service, ports, holder=context.aws_request_id, journal=PowertoolsJournal())
+
+
+@logger.inject_lambda_context(clear_state=True)
+@tracer.capture_lambda_handler(capture_response=False)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
+    """Take one event or command; see `events.py` for what they are."""
+    given = _settings()
+    try:
+        meaning = events.parse(
+            event,
+            repository=given.repository,
+            account=given.account,
+            release_tag=given.release_tag,
+            request_id=context.aws_request_id,
+        )
+    except Unreadable as error:
+        metrics.add_metric("EventUnreadable", MetricUnit.Count, 1)
+        logger.error("unreadable, kept in the dead-letter queue", extra={"because": str(error)})
+        raise
+    metrics.add_metric(f"Event{type(meaning).__name__}", MetricUnit.Count, 1)
+    if isinstance(meaning, Ignored):
+        logger.info("ignored", extra={"because": meaning.because})
+        return {"ignored": meaning.because}
+    return _act(meaning, _controller(context))
+
+
+def _act(
+    meaning: PushSeen | SweepDue | HoldAsked | ResumeAsked | RetryAsked, controller: Controller
+) -> dict[str, Any]:
+    match meaning:
+        case PushSeen(image, pushed_at, event_id):
+            request = Deployment(deployment_id(pushed_at, event_id), image, Source.PUSH, pushed_at)
+            controller.push(request)
+            return {"deployment": request.id}
+        case SweepDue():
+            controller.settle()
+            return {}
+        case HoldAsked(by, because):
+            hold = controller.hold(by, because)
+            return {"held": {"by": hold.by, "because": hold.because, "since": hold.since.isoformat()}}
+        case ResumeAsked(by):
+            controller.resume(by)
+            return {"resumed": {"by": by}}
+        case RetryAsked(image, by, event_id):
+            deployment = controller.retry(image, by, event_id)
+            return {
+                "deployment": deployment.id,
+                "phase": deployment.phase,
+                "because": deployment.because,
+            }

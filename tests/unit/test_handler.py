@@ -1,0 +1,99 @@
+"""The entry point: every event gets a clear log line and a count, whatever it is."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from deployer import handler
+from deployer.events import Unreadable
+from deployer.settings import BadSettings
+from tests.unit.test_settings import GOOD
+
+PUSH: dict[str, Any] = json.loads(
+    (Path(__file__).parent.parent / "events" / "eventbridge" / "push.json").read_text()
+)
+
+
+class Context:
+    """What Lambda hands over beside the event."""
+
+    function_name = "shuking-deployer"
+    function_version = "$LATEST"
+    memory_limit_in_mb = 512
+    invoked_function_arn = "arn:aws:lambda:us-east-1:123456789012:function:shuking-deployer"
+    aws_request_id = "request-1"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 300_000
+
+
+CONTEXT = cast("LambdaContext", Context())
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """The handler with good settings; call it for the JSON lines that were logged since."""
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "deployer")
+    monkeypatch.setattr(handler.metrics, "namespace", "deployer")
+    log = io.StringIO()
+    monkeypatch.setattr(handler.logger.registered_handler, "stream", log)
+    handler._settings.cache_clear()
+
+    def read() -> list[dict[str, Any]]:
+        written = log.getvalue() + capsys.readouterr().out  # the metrics are printed
+        return [json.loads(line) for line in written.splitlines() if line.startswith("{")]
+
+    yield read
+    handler._settings.cache_clear()
+
+
+def counted(logged: list[dict[str, Any]]) -> set[str]:
+    metrics = [line["_aws"]["CloudWatchMetrics"] for line in logged if "_aws" in line]
+    return {metric["Name"] for groups in metrics for group in groups for metric in group["Metrics"]}
+
+
+@pytest.mark.parametrize(
+    ("event", "because"),
+    [
+        ({}, "not a push to a registry"),
+        ([], "not an event but a list"),
+        ({**PUSH, "account": "999999999999"}, "another account"),
+        ({**PUSH, "source": "aws.s3" * 50_000}, "not a push to a registry: source 'aws.s3"),
+        ({**PUSH, "source": "이벤트"}, "source '이벤트'"),
+    ],
+)
+def test_what_is_not_for_us_is_logged_and_counted(event: Any, because: str, lines: Lines) -> None:
+    answer = handler.on_event(event, CONTEXT)
+
+    logged = lines()
+    assert because in answer["ignored"]
+    assert because in next(line["because"] for line in logged if line.get("message") == "ignored")
+    assert "EventIgnored" in counted(logged)
+
+
+def test_what_may_have_been_a_push_is_logged_counted_and_raised(lines: Lines) -> None:
+    event = {**PUSH, "account": GOOD["REPOSITORY_URI"][:12], "detail": "not an object"}
+
+    with pytest.raises(Unreadable, match="the registry's event has no detail"):
+        handler.on_event(event, CONTEXT)
+
+    logged = lines()
+    assert any(line.get("because") == "the registry's event has no detail" for line in logged)
+    assert "EventUnreadable" in counted(logged)
+
+
+def test_a_start_with_bad_settings_says_which(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TABLE_NAME")
+
+    with pytest.raises(BadSettings, match="TABLE_NAME is not set"):
+        handler.on_event(PUSH, CONTEXT)
