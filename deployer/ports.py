@@ -106,7 +106,7 @@ class Ledger(Protocol):
         """Give the lease back, if it is still ours."""
 
     def record(self, lease: Lease, deployment: Deployment) -> None:
-        """Write down an open deployment."""
+        """Write down an open deployment. Raises `LookAgain` if it is not open any more."""
 
     def end(self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool) -> None:
         """In one transaction: move it from the open ones to history, leave a notice to be sent, remember its

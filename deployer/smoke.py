@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from deployer.model import CheckResult, Verdict
-from deployer.ports import Answer, Clock, LookAgain
+from deployer.ports import Answer, Clock
 
 # Half a second between tries: long enough for a hiccup to pass, short beside a person's patience.
 PAUSE_SECONDS = 0.5
@@ -116,7 +116,11 @@ class Invoke(Protocol):
 
 
 def run_checks(checks: Sequence[Check], invoke: Invoke, clock: Clock) -> Verdict:
-    """Run all checks, one after the other, and give the verdict. Stops at the first that fails."""
+    """Run all checks, one after the other, and give the verdict. Stops at the first that fails.
+
+    Raises `LookAgain` if the version cannot be invoked now (throttled, waking up): that says nothing about
+    the image, so it is no verdict.
+    """
     results: list[CheckResult] = []
     log_tail = ""
     for check in checks:
@@ -133,17 +137,11 @@ def _run(check: Check, invoke: Invoke, clock: Clock) -> tuple[CheckResult, str]:
     while True:
         tries += 1
         began = clock.now()
-        try:
-            answer = invoke(payload=request_event(check, began))
-        except LookAgain as trouble:
-            passed, actual, log_tail = False, f"nothing: {trouble}", ""
-            seconds = (clock.now() - began).total_seconds()
-        else:
-            seconds = (clock.now() - began).total_seconds()
-            passed, actual = judge(check, answer, seconds)
-            log_tail = answer.log_tail
+        answer = invoke(payload=request_event(check, began))
+        seconds = (clock.now() - began).total_seconds()
+        passed, actual = judge(check, answer, seconds)
         if passed or tries == check.tries:
-            return CheckResult(check.name, passed, check.expected, actual, seconds, tries), log_tail
+            return CheckResult(check.name, passed, check.expected, actual, seconds, tries), answer.log_tail
         clock.sleep(PAUSE_SECONDS)
 
 

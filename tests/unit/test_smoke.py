@@ -234,14 +234,12 @@ def test_the_first_check_that_fails_ends_the_run_with_its_log() -> None:
     assert clock.now().timestamp() == START.timestamp() + PAUSE_SECONDS
 
 
-def test_a_version_that_cannot_be_invoked_yet_is_tried_again_and_then_fails() -> None:
-    def busy(payload: bytes) -> Answer:
-        raise LookAgain("CodeArtifactUserPendingException: not ready")
+def test_a_version_that_cannot_be_invoked_now_gets_no_verdict() -> None:
+    def throttled(payload: bytes) -> Answer:
+        raise LookAgain("TooManyRequestsException: Rate exceeded")
 
-    verdict = run_checks([OK], busy, FakeClock())
-
-    assert not verdict.healthy
-    assert "nothing: CodeArtifactUserPendingException" in str(verdict)
+    with pytest.raises(LookAgain):
+        run_checks([OK], throttled, FakeClock())
 
 
 def test_the_time_an_answer_takes_is_measured() -> None:

@@ -1,0 +1,56 @@
+"""boto3's clients, made once per process: a warm Lambda keeps its connections.
+
+A call that hangs is cut, and tried again at most once by botocore. More would only hide trouble from the
+controller, whose next turn starts from what is really there.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:  # stubs are no dependency of the deployed package
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_sns import SNSClient
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0
+# Invoke answers when the function does. API Gateway gives a service 29 s; a cold start comes on top.
+INVOKE_SECONDS = 90.0
+
+
+@overload
+def client(service: Literal["dynamodb"]) -> DynamoDBClient: ...
+@overload
+def client(service: Literal["ecr"]) -> ECRClient: ...
+@overload
+def client(service: Literal["lambda"]) -> LambdaClient: ...
+@overload
+def client(service: Literal["sns"]) -> SNSClient: ...
+def client(service: Literal["dynamodb", "ecr", "lambda", "sns"]) -> Any:
+    """The process's client of `service`; safe to share between threads, as all low-level clients are."""
+    return _client(service)
+
+
+@cache
+def _session() -> boto3.Session:
+    return boto3.Session()
+
+
+@cache
+def _client(service: Literal["dynamodb", "ecr", "lambda", "sns"]) -> Any:
+    invokes = service == "lambda"
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=INVOKE_SECONDS if invokes else READ_SECONDS,
+        # An Invoke whose answer was lost is not repeated behind the checks' back: they count their tries.
+        retries={"mode": "standard", "total_max_attempts": 1 if invokes else 2},
+        tcp_keepalive=True,  # a NAT gateway forgets a connection that is silent while a check runs
+        user_agent_extra="self-deploying-lambda",
+    )
+    return _session().client(service, config=config)

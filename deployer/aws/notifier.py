@@ -1,0 +1,40 @@
+"""`ports.Notifier` on Amazon SNS."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from deployer.aws.bounded import first
+from deployer.aws.errors import translated
+
+if TYPE_CHECKING:  # stubs are no dependency of the deployed package
+    from mypy_boto3_sns import SNSClient
+
+# https://docs.aws.amazon.com/sns/latest/api/API_Publish.html: "less than 100 characters long"; 262,144 bytes
+# for body and attributes together.
+MAXIMUM_SUBJECT = 99
+MAXIMUM_BODY = 256 * 1024 - 1024
+
+
+class SnsNotifier:
+    """People, reached by the topic `topic_arn`."""
+
+    def __init__(self, client: SNSClient, topic_arn: str) -> None:
+        self._client = client
+        self._topic = topic_arn
+
+    def send(self, subject: str, body: str) -> None:
+        """Deliver, or raise `LookAgain` or `Refused`. What is longer than SNS takes is cut."""
+        with translated():
+            self._client.publish(
+                TopicArn=self._topic, Subject=_subject(subject), Message=first(body, MAXIMUM_BODY)
+            )
+
+
+def _subject(text: str) -> str:
+    """One line of ASCII: mail servers behind SNS mangle or refuse the rest."""
+    plain = unicodedata.normalize("NFKD", text.replace("—", "-").replace("–", "-"))  # noqa: RUF001  dashes are meant
+    letters = "".join(c for c in plain if not unicodedata.combining(c)).encode("ascii", "replace").decode()
+    line = " ".join("".join(c if c.isprintable() else " " for c in letters).split())
+    return line if len(line) <= MAXIMUM_SUBJECT else f"{line[: MAXIMUM_SUBJECT - 3]}..."

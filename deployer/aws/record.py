@@ -1,0 +1,244 @@
+"""A deployment as an item of the ledger's table, and back.
+
+Written out field by field: what is in the table outlives the code that wrote it. A reader ignores fields
+that it does not know and takes the default for those that are missing, so adding one needs no new schema.
+`SCHEMA` grows only when an old reader would misunderstand; then it refuses, and says so.
+
+Texts are cut: an item of DynamoDB may have 400 KB, and one that is too large could never be written again.
+Whether a check passed is never cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from deployer.aws.bounded import first, last
+from deployer.model import (
+    CheckResult,
+    Deployment,
+    Hold,
+    Image,
+    Moment,
+    Phase,
+    Quarantine,
+    Source,
+    Verdict,
+    Version,
+    VersionState,
+)
+
+SCHEMA = 1
+
+_TEXT = 1000  # bytes of a sentence
+_LOG = 4096  # bytes of a log tail
+_RESULTS = 20_000  # bytes that one verdict's results share, for each of their texts
+
+Item = dict[str, Any]  # what boto3's TypeSerializer takes
+T = TypeVar("T")
+
+
+class BadRecord(ValueError):
+    """An item in the table that this code cannot read."""
+
+
+def deployment_item(deployment: Deployment) -> Item:
+    """The item, without its key. Times are ISO 8601 in UTC; seconds are kept to the millisecond."""
+    return _present(
+        schema=SCHEMA,
+        id=deployment.id,
+        image=_image_item(deployment.image),
+        source=deployment.source.value,
+        requested_at=_time_item(deployment.requested_at),
+        phase=deployment.phase.value,
+        timeline=[_moment_item(moment) for moment in deployment.timeline],
+        previous=_optional(_version_item, deployment.previous),
+        version=deployment.version,
+        revision=deployment.revision,
+        ending=deployment.ending.value if deployment.ending else None,
+        updates=deployment.updates,
+        warnings=[first(warning, _TEXT) for warning in deployment.warnings],
+        verification=_optional(_verdict_item, deployment.verification),
+        confirmation=_optional(_verdict_item, deployment.confirmation),
+        restoration=_optional(_verdict_item, deployment.restoration),
+    )
+
+
+def deployment_from(item: Mapping[str, Any]) -> Deployment:
+    """The deployment that `item` holds, or `BadRecord`."""
+    try:
+        _require_schema(item)
+        return Deployment(
+            id=str(item["id"]),
+            image=_image_from(item["image"]),
+            source=Source(item["source"]),
+            requested_at=_time_from(item["requested_at"]),
+            phase=Phase(item["phase"]),
+            timeline=tuple(_moment_from(moment) for moment in item.get("timeline", [])),
+            previous=_optional(_version_from, item.get("previous")),
+            version=_optional(str, item.get("version")),
+            revision=_optional(str, item.get("revision")),
+            ending=_optional(Phase, item.get("ending")),
+            updates=int(item.get("updates", 0)),
+            warnings=tuple(str(warning) for warning in item.get("warnings", [])),
+            verification=_optional(_verdict_from, item.get("verification")),
+            confirmation=_optional(_verdict_from, item.get("confirmation")),
+            restoration=_optional(_verdict_from, item.get("restoration")),
+        )
+    except _MALFORMED as error:
+        raise _bad(item, error) from error
+
+
+def hold_item(hold: Hold) -> Item:
+    """The `hold` of the state item."""
+    return {
+        "by": first(hold.by, _TEXT),
+        "because": first(hold.because, _TEXT),
+        "since": _time_item(hold.since),
+    }
+
+
+def hold_from(item: Mapping[str, Any]) -> Hold:
+    """The hold that `item` holds, or `BadRecord`."""
+    try:
+        return Hold(str(item["by"]), str(item["because"]), _time_from(item["since"]))
+    except _MALFORMED as error:
+        raise _bad(item, error) from error
+
+
+def quarantine_item(quarantine: Quarantine) -> Item:
+    """The item, without its key."""
+    return {
+        "schema": SCHEMA,
+        "digest": quarantine.digest,
+        "deployment": quarantine.deployment,
+        "because": first(quarantine.because, _TEXT),
+    }
+
+
+def quarantine_from(item: Mapping[str, Any]) -> Quarantine:
+    """The quarantine that `item` holds, or `BadRecord`."""
+    try:
+        _require_schema(item)
+        return Quarantine(str(item["digest"]), str(item["deployment"]), str(item["because"]))
+    except _MALFORMED as error:
+        raise _bad(item, error) from error
+
+
+# -- parts, each with its way there and its way back ------------------------------------------------------
+
+
+def _image_item(image: Image) -> Item:
+    return {"repository": image.repository, "digest": image.digest}
+
+
+def _image_from(item: Mapping[str, Any]) -> Image:
+    return Image(str(item["repository"]), str(item["digest"]))
+
+
+def _version_item(version: Version) -> Item:
+    return {
+        "number": version.number,
+        "image": _image_item(version.image),
+        "state": version.state.value,
+        "reason": first(version.reason, _TEXT),
+    }
+
+
+def _version_from(item: Mapping[str, Any]) -> Version:
+    return Version(
+        str(item["number"]),
+        _image_from(item["image"]),
+        VersionState(item["state"]),
+        str(item.get("reason", "")),
+    )
+
+
+def _moment_item(moment: Moment) -> Item:
+    return {
+        "at": _time_item(moment.at),
+        "phase": moment.phase.value,
+        "because": first(moment.because, _TEXT),
+    }
+
+
+def _moment_from(item: Mapping[str, Any]) -> Moment:
+    return Moment(_time_from(item["at"]), Phase(item["phase"]), str(item["because"]))
+
+
+def _verdict_item(verdict: Verdict) -> Item:
+    # All results are kept, for one that is dropped could turn the verdict; the more, the shorter each.
+    size = max(3, min(_TEXT, _RESULTS // max(1, len(verdict.results))))
+    return {
+        "results": [
+            {
+                "name": first(result.name, size),
+                "passed": result.passed,
+                "expected": first(result.expected, size),
+                "actual": first(result.actual, size),
+                "seconds": Decimal(f"{result.seconds:.3f}"),
+                "tries": result.tries,
+            }
+            for result in verdict.results
+        ],
+        "log_tail": last(verdict.log_tail, _LOG),
+    }
+
+
+def _verdict_from(item: Mapping[str, Any]) -> Verdict:
+    return Verdict(
+        tuple(
+            CheckResult(
+                name=str(result["name"]),
+                passed=result["passed"] is True,
+                expected=str(result["expected"]),
+                actual=str(result["actual"]),
+                seconds=float(result["seconds"]),
+                tries=int(result["tries"]),
+            )
+            for result in item["results"]
+        ),
+        str(item.get("log_tail", "")),
+    )
+
+
+def _time_item(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat()
+
+
+def _time_from(text: Any) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError(f"a time without a zone: {text!r}")
+    return at.astimezone(UTC)
+
+
+# -- what is absent, and what is wrong --------------------------------------------------------------------
+
+_MALFORMED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+
+
+def _present(**fields: Any) -> Item:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _optional(read: Callable[[Any], T], value: Any) -> T | None:
+    return None if value is None else read(value)
+
+
+def _require_schema(item: Mapping[str, Any]) -> None:
+    schema = int(item.get("schema", SCHEMA))
+    if schema > SCHEMA:
+        raise ValueError(
+            f"written by a newer deployer (schema {schema}, this one reads up to {SCHEMA}): "
+            "deploy that one again"
+        )
+
+
+def _bad(item: Mapping[str, Any], error: Exception) -> BadRecord:
+    where = f"{item.get('pk', '?')} / {item.get('sk', '?')}"
+    return BadRecord(
+        first(f"the ledger's item {where} cannot be read: {type(error).__name__}: {error}", _TEXT)
+    )

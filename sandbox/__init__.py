@@ -1,0 +1,1 @@
+"""An AWS account on a laptop."""

@@ -1,0 +1,309 @@
+"""EventBridge's deliveries: events meet rules, matches go to their targets.
+
+Rules, targets and patterns live in moto; moto delivers nothing to Lambda, so this file does. Lambda
+functions and SQS queues are delivered to, with their own policies asked first. An event that
+cannot be delivered goes to the target's dead-letter queue, as on AWS, and is lost without one.
+Source: EventBridge User Guide, "Event retry policy and using dead-letter queues".
+"""
+
+import json
+import re
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.events.models import Rule, events_backends
+from moto.events.utils import EventMessageType as Event
+from moto.sqs.exceptions import QueueDoesNotExist
+from moto.sqs.models import sqs_backends
+
+from sandbox.account import ACCOUNT, REGION, AwsError
+from sandbox.policy import Call, CannotEvaluateError, Document, Verdict, decide
+
+# PutEvents takes at most 10 entries of 256 KB together (EventBridge User Guide, "PutEvents entry size").
+_MOST_ENTRY_BYTES = 256 * 1024
+_MOST_ENTRIES = 10
+
+_SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
+
+
+class UndeliverableError(Exception):
+    """A target did not take an event. `code` is what EventBridge writes into the dead letter."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def default_bus_rules() -> list[Rule]:
+    """The rules that moto holds for the default bus."""
+    return list(events_backends[ACCOUNT][REGION].event_buses["default"].rules.values())
+
+
+class Bus:
+    """The default event bus and its schedules. Safe to use from several threads.
+
+    `invoke_async(function_arn, payload)` hands an event to Lambda, `function_policy(function_arn)` is the
+    function's resource policy, None when it has none; both raise AwsError when Lambda refuses.
+    `schedule_factor`: how many times faster than the clock `rate(...)` schedules tick.
+    """
+
+    def __init__(
+        self,
+        invoke_async: Callable[[str, bytes], object],
+        function_policy: Callable[[str], Document | None],
+        schedule_factor: float = 1.0,
+        rules: Callable[[], Sequence[Rule]] = default_bus_rules,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._invoke_async = invoke_async
+        self._function_policy = function_policy
+        self._schedule_factor = schedule_factor
+        self._rules = rules
+        self._now = now
+        # One thread: whoever puts an event never waits for a target, and the order stays understandable.
+        self._deliveries = ThreadPoolExecutor(max_workers=1, thread_name_prefix="eventbridge")
+        self._stopping = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="eventbridge-schedules", daemon=True)
+
+    def start(self) -> None:
+        """Begin to tick the schedules."""
+        self._ticker.start()
+
+    def close(self) -> None:
+        """Stop the schedules and finish the deliveries under way."""
+        self._stopping.set()
+        if self._ticker.is_alive():
+            self._ticker.join()
+        self._deliveries.shutdown()
+
+    def ecr_event(self, detail: Mapping[str, Any]) -> None:
+        """Put the event ECR emits after a push or a delete."""
+        self.put("aws.ecr", "ECR Image Action", detail)
+
+    def put(
+        self,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        resources: Sequence[str] = (),
+        moment: datetime | None = None,
+    ) -> str:
+        """Put one event on the default bus, and return its id. Delivery happens in the background."""
+        event = self._envelope(source, detail_type, detail, resources, moment)
+        for rule in self._rules():
+            # moto takes a missing pattern for one that matches everything; such a rule is a schedule.
+            if (
+                rule.state == "ENABLED"
+                and rule.event_pattern.dump()
+                and rule.event_pattern.matches_event(event)
+            ):
+                self._dispatch(rule, event)
+        return event["id"]
+
+    def fire(self, rule_name: str) -> None:
+        """Let a scheduled rule tick now. Raises AwsError when there is no such rule."""
+        for rule in self._rules():
+            if rule.name == rule_name:
+                self._fire(rule)
+                return
+        raise AwsError("ResourceNotFoundException", f"Rule {rule_name} does not exist on EventBus default.")
+
+    def _fire(self, rule: Rule) -> None:
+        self._dispatch(rule, self._envelope("aws.events", "Scheduled Event", {}, [rule.arn], None))
+
+    # --- PutEvents, for wire.application("events", bus, ...) ------------------------------------------
+
+    def resource(self, _operation: str, _request: Mapping[str, Any]) -> str:
+        """The ARN PutEvents acts on: the default bus, the only one here."""
+        return f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
+
+    def put_events(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """PutEvents: every entry succeeds or fails for itself."""
+        entries = request["Entries"]
+        if len(entries) > _MOST_ENTRIES:
+            raise AwsError(
+                "ValidationException",
+                f"1 validation error detected: Value at 'entries' failed to satisfy constraint: "
+                f"Member must have length less than or equal to {_MOST_ENTRIES}",
+            )
+        if sum(map(_entry_size, entries)) > _MOST_ENTRY_BYTES:
+            raise AwsError(
+                "ValidationException", "Total size of the entries in the request is over the limit."
+            )
+        results = [self._put_entry(entry) for entry in entries]
+        return {"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results}
+
+    def _put_entry(self, entry: Mapping[str, Any]) -> dict[str, str]:
+        for name in ("Source", "DetailType", "Detail"):
+            if not entry.get(name):
+                message = f"Parameter {name} is not valid. Reason: {name} is a required argument."
+                return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
+        if entry["Source"].startswith("aws."):
+            # Events of AWS's own services cannot be forged by users.
+            return {
+                "ErrorCode": "NotAuthorizedForSourceException",
+                "ErrorMessage": "Not authorized for the source.",
+            }
+        if entry.get("EventBusName", "default").rpartition("/")[2] != "default":
+            message = f"Event bus {entry['EventBusName']} does not exist."
+            return {"ErrorCode": "ResourceNotFoundException", "ErrorMessage": message}
+        try:
+            detail = json.loads(entry["Detail"])
+        except ValueError:
+            detail = None
+        if not isinstance(detail, dict):
+            return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
+        event_id = self.put(
+            entry["Source"], entry["DetailType"], detail, entry.get("Resources", ()), entry.get("Time")
+        )
+        return {"EventId": event_id}
+
+    # --- delivery -------------------------------------------------------------------------------------
+
+    def _envelope(
+        self,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        resources: Sequence[str],
+        moment: datetime | None,
+    ) -> Event:
+        return {
+            "version": "0",
+            "id": str(uuid.uuid4()),
+            "detail-type": detail_type,
+            "source": source,
+            "account": ACCOUNT,
+            "time": (moment or self._now()).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "region": REGION,
+            "resources": list(resources),
+            "detail": dict(detail),
+        }
+
+    def _dispatch(self, rule: Rule, event: Event) -> None:
+        for target in list(rule.targets):
+            delivery = self._deliveries.submit(self._deliver, rule.arn, target, event)
+            delivery.add_done_callback(_report_bug)
+
+    def _deliver(self, rule_arn: str, target: Mapping[str, Any], event: Event) -> None:
+        body = target.get("Input") or json.dumps(event, ensure_ascii=False)
+        try:
+            self._hand_over(rule_arn, target, body)
+        except UndeliverableError as problem:
+            _say(f"{rule_arn} could not deliver to {target['Arn']}: {problem}")
+            self._bury(rule_arn, target, body, problem)
+
+    def _hand_over(self, rule_arn: str, target: Mapping[str, Any], body: str) -> None:
+        arn = target["Arn"]
+        if unknown := {"InputPath", "InputTransformer"} & target.keys():
+            raise UndeliverableError("INVALID_PARAMETER", f"{unknown.pop()} is not known to the sandbox")
+        service = arn.split(":")[2]
+        if service == "lambda":
+            try:
+                self._require_permission(self._function_policy(arn), "lambda:InvokeFunction", arn, rule_arn)
+                self._invoke_async(arn, body.encode())
+            except AwsError as refusal:
+                missing = refusal.code == "ResourceNotFoundException"
+                raise UndeliverableError(
+                    "NO_RESOURCE" if missing else "ERROR_FROM_TARGET", refusal.message
+                ) from None
+        elif service == "sqs":
+            self._send(rule_arn, arn, body, {})
+        else:
+            message = f"the sandbox delivers events to Lambda and SQS, not to {service}"
+            raise UndeliverableError("INVALID_PARAMETER", message)
+
+    def _require_permission(self, policy: Document | None, action: str, arn: str, rule_arn: str) -> None:
+        context = {"aws:SourceArn": rule_arn, "aws:SourceAccount": ACCOUNT}
+        call = Call(action, arn, context, service="events.amazonaws.com")
+        try:
+            allowed = decide([policy or {}], call) is Verdict.ALLOW
+        except CannotEvaluateError as problem:
+            raise UndeliverableError("NO_PERMISSIONS", f"the policy of {arn}: {problem}") from None
+        if not allowed:
+            message = f"the policy of {arn} does not let events.amazonaws.com do {action} for {rule_arn}"
+            raise UndeliverableError("NO_PERMISSIONS", message)
+
+    def _send(self, rule_arn: str, queue_arn: str, body: str, attributes: Mapping[str, str]) -> None:
+        name = queue_arn.rpartition(":")[2]
+        queues = sqs_backends[ACCOUNT][REGION]
+        try:
+            queue = queues.get_queue(name)
+        except QueueDoesNotExist:
+            raise UndeliverableError("NO_RESOURCE", f"there is no queue {queue_arn}") from None
+        policy = json.loads(queue.policy) if queue.policy else None
+        self._require_permission(policy, "sqs:SendMessage", queue_arn, rule_arn)
+        typed = {
+            key: {"DataType": "String", "StringValue": value} for key, value in attributes.items() if value
+        }
+        queues.send_message(name, body, message_attributes=typed)
+
+    def _bury(self, rule_arn: str, target: Mapping[str, Any], body: str, problem: UndeliverableError) -> None:
+        queue_arn = target.get("DeadLetterConfig", {}).get("Arn")
+        if queue_arn is None:
+            return
+        attributes = {
+            "RULE_ARN": rule_arn,
+            "TARGET_ARN": target["Arn"],
+            "ERROR_CODE": problem.code,
+            "ERROR_MESSAGE": str(problem),
+        }
+        try:
+            self._send(rule_arn, queue_arn, body, attributes)
+        except UndeliverableError as second:
+            _say(f"{rule_arn} lost an event, its dead-letter queue did not take it: {second}")
+
+    # --- schedules ------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        """`rate(...)` rules fire one period after they were first seen, then every period."""
+        due: dict[str, float] = {}
+        untold: set[str] = set()
+        while not self._stopping.wait(0.1):
+            now = time.monotonic()
+            scheduled = {rule.name: rule for rule in self._rules() if rule.scheduled_expression}
+            for name in due.keys() - scheduled.keys():
+                del due[name]
+            for name, rule in scheduled.items():
+                seconds = _period(rule.scheduled_expression or "")
+                if seconds is None:
+                    if name not in untold:
+                        untold.add(name)
+                        _say(
+                            f"the schedule {name} never ticks here: the sandbox runs rate(...), not "
+                            f"{rule.scheduled_expression}"
+                        )
+                    continue
+                period = seconds / self._schedule_factor
+                if now >= due.setdefault(name, now + period):
+                    due[name] = now + period
+                    if rule.state == "ENABLED":
+                        self._fire(rule)
+
+
+def _period(expression: str) -> float | None:
+    """Seconds between two ticks of `rate(5 minutes)`; None for anything else."""
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+    return int(rate[1]) * _SECONDS[rate[2]] if rate else None
+
+
+def _entry_size(entry: Mapping[str, Any]) -> int:
+    texts = [entry.get(name) or "" for name in ("Source", "DetailType", "Detail")]
+    resources = entry.get("Resources") or []
+    return sum(len(text.encode()) for text in [*texts, *resources]) + (14 if entry.get("Time") else 0)
+
+
+def _report_bug(delivery: Future[None]) -> None:
+    """A delivery's own errors are handled in it; what arrives here would otherwise vanish with its thread."""
+    if error := delivery.exception():
+        _say(f"bug in the sandbox's EventBridge: {error!r}")
+
+
+def _say(text: str) -> None:
+    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201  stderr is the sandbox's log

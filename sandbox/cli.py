@@ -1,0 +1,149 @@
+"""The `sandbox` command: keep a sandbox running, and push images to it without Docker."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnectionError
+
+from sandbox import images, stack
+from sandbox.account import Settings
+from sandbox.dockerfile import BuildError
+from sandbox.server import HOST, Sandbox, SandboxStartError, client, environment
+
+DEFAULT_PORT = 4599
+TEMPLATE = stack.TEMPLATE
+# The service is not healthy without a key. In the sandbox it calls nobody with it.
+PARAMETERS = {"GeminiApiKey": "no-real-key"}
+
+
+@click.group()
+def main() -> None:
+    """An AWS account on this laptop: ECR, Lambda, EventBridge and the rest that template.yaml needs."""
+
+
+@main.command()
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    envvar="SANDBOX_PORT",
+    help="Port on the loopback; 0 takes any free one.",
+)
+@click.option(
+    "--update-seconds",
+    type=click.FloatRange(0, 600),
+    default=Settings.update_seconds,
+    show_default=True,
+    help="How long a function's update takes.",
+)
+def up(port: int, update_seconds: float) -> None:
+    """Start the sandbox, create the stack of template.yaml in it, and stay until Ctrl-C.
+
+    Does: everything on 127.0.0.1, in memory. Does not: keep anything after it ends, or use the network.
+    """
+    ended = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    try:
+        with Sandbox(port, Settings(update_seconds=update_seconds)) as sandbox:
+            click.echo(f"sandbox: creating the stack of {TEMPLATE.name} at {sandbox.url}", err=True)
+            outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
+            click.echo(_what_to_try(sandbox, outputs))
+            ended.wait()
+            click.echo("sandbox: stopping")
+    except (SandboxStartError, stack.StackError) as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def _what_to_try(sandbox: Sandbox, outputs: Mapping[str, str]) -> str:
+    exports = [f"export {name}={value}" for name, value in sandbox.environment.items()]
+    # These would win over the exports, and lead elsewhere.
+    exports += [f"unset {name}" for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE") if name in os.environ]
+    function = outputs["ServiceFunctionName"]
+    return f"""
+The sandbox is ready. Paste this into another terminal:
+
+  {_indented(exports)}
+
+and try:
+
+  python -m sandbox push service --tag latest
+  aws lambda get-alias --function-name {function} --name live
+  aws logs tail /aws/lambda/{outputs["DeployerName"]} --follow   (with AWS CLI version 2)
+  curl {sandbox.api_url}/health
+
+Ctrl-C ends it; nothing is kept.
+"""
+
+
+def _indented(lines: Iterable[str]) -> str:
+    return "\n  ".join(lines)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--tag", required=True, help="The image's tag. The release tag (latest) means: deploy this.")
+@click.option("--repository", help="The ECR repository. Needed only when there are several.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The sandbox's port.")
+def push(folder: Path, tag: str, repository: str | None, port: int | None) -> None:
+    """Build FOLDER's image by its Dockerfile, without Docker, and push it to a running sandbox.
+
+    Finds the sandbox by --port, else by AWS_ENDPOINT_URL, else on port 4599. Does: COPY, ENV, CMD, LABEL ...
+    as real layers with true digests. Does not: run RUN lines; the sandbox's Python has what they install.
+    """
+    endpoint = _endpoint(port)
+    try:
+        ecr = client("ecr", environment(endpoint))
+    except ValueError:
+        raise click.ClickException(f"AWS_ENDPOINT_URL is {endpoint!r}, which is no URL.") from None
+    try:
+        built = images.build(folder)
+        repository = repository or _only_repository(ecr)
+        digest = images.upload(built, ecr, repository, tag)
+    except BuildError as problem:
+        raise click.ClickException(str(problem)) from None
+    except (NoConnectionError, HTTPClientError):
+        raise click.ClickException(
+            f"No sandbox answers at {endpoint}. Start one in another terminal (make sandbox), or name its "
+            "port with --port."
+        ) from None
+    except ClientError as refusal:
+        error = refusal.response["Error"]
+        raise click.ClickException(
+            f"ECR refused {folder} for {repository}:{tag}: {error['Code']}: {error['Message']}"
+        ) from None
+    for note in built.notes:
+        click.echo(f"note: {note}")
+    size = sum(len(blob.content) for blob in built.blobs)
+    click.echo(f"pushed {folder} as {repository}:{tag}, {size / 1000:,.0f} kB")
+    click.echo(digest)
+
+
+def _endpoint(port: int | None) -> str:
+    if port is not None:
+        return f"http://{HOST}:{port}"
+    return os.environ.get("AWS_ENDPOINT_URL") or f"http://{HOST}:{DEFAULT_PORT}"
+
+
+def _only_repository(ecr: Any) -> str:
+    names = [found["repositoryName"] for found in ecr.describe_repositories()["repositories"]]
+    if len(names) == 1:
+        return str(names[0])
+    if not names:
+        raise click.ClickException(
+            "The sandbox has no repository: its stack is not there (yet). `sandbox up` creates it; wait "
+            'for its "The sandbox is ready".'
+        )
+    raise click.ClickException(f"Which repository? Add --repository with one of: {', '.join(sorted(names))}")

@@ -1,0 +1,348 @@
+"""The whole job, played for real: `make demo`.
+
+A sandbox starts, the stack of template.yaml is created in it, and six releases are pushed while requests
+keep hitting the API in front of `live`. Nothing is scripted but what is pushed: every line is read from the
+ledger, the topic or the answers of the service, and the demo fails when anything comes out wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from deployer.aws.ledger import DynamoLedger
+from deployer.model import Deployment, Phase, short
+from sandbox import images, stack
+from sandbox.account import Settings
+from sandbox.cli import PARAMETERS, TEMPLATE
+from sandbox.server import Sandbox
+
+SERVICE = Path(__file__).parents[1] / "service"
+_PATIENCE_SECONDS = 60
+_LOOK_SECONDS = 0.05
+_USER_SECONDS = 0.05  # between two requests of a user
+_COLOURS = {
+    Phase.SUCCEEDED: "green",
+    Phase.REVERTED: "yellow",
+    Phase.REJECTED: "yellow",
+    Phase.SUPERSEDED: "blue",
+    Phase.STUCK: "red",
+}
+
+Overrides = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One push, and what must become of it."""
+
+    story: str
+    revision: str
+    ends: Phase
+    overrides: Callable[[], Overrides] = dict
+    indexed: bool = False
+    told: str = ""  # a pattern that the message to on-call must match
+    shown: bool = False  # is that message shown as on-call would read it?
+
+
+def _failing_health() -> Overrides:
+    """The service whose /health answers 503, whatever it finds."""
+    code = (SERVICE / "app.py").read_text()
+    return {"app.py": _replace(code, "503 if failing else 200", "503").encode()}
+
+
+def _dying_on_import() -> Overrides:
+    code = (SERVICE / "app.py").read_text()
+    return {"app.py": f"import a_module_that_nobody_installed\n{code}".encode()}
+
+
+def _replace(code: str, old: str, new: str) -> str:
+    if old not in code:
+        raise SystemExit(
+            f"demo: service/app.py has no {old!r} any more; tell sandbox/demo.py how to break it"
+        )
+    return code.replace(old, new)
+
+
+RELEASES = (
+    Release("the first release", "1-first", Phase.SUCCEEDED, told="is live"),
+    Release("a second, healthy release", "2-better", Phase.SUCCEEDED, told="is live"),
+    Release(
+        "a release whose /health answers 503",
+        "3-unwell",
+        Phase.REVERTED,
+        _failing_health,
+        told="GET /health answered 503",
+        shown=True,
+    ),
+    Release(
+        "a release that dies on import",
+        "4-dead",
+        Phase.REVERTED,
+        _dying_on_import,
+        told="(?s)Runtime.ImportModuleError.*last log lines:.*a_module_that_nobody_installed",
+        shown=True,
+    ),
+    Release(
+        "an image index, as buildx makes it with provenance",
+        "5-index",
+        Phase.REJECTED,
+        indexed=True,
+        told="--provenance=false --sbom=false --platform linux/amd64",
+    ),
+    Release("the fixed release", "6-fixed", Phase.SUCCEEDED, told="is live"),
+)
+
+
+class Users:
+    """Somebody who keeps asking the service, over HTTP, through the API in front of `live`."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._ask, name="users", daemon=True)
+        self.answers: Counter[tuple[str, int]] = Counter()  # (version, status)
+
+    def start(self) -> None:
+        """Begin to ask."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask no more."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        while not self._stopped.wait(_USER_SECONDS):
+            try:
+                with urllib.request.urlopen(f"{self._url}/greetings/you", timeout=30) as answer:
+                    self.answers[answer.headers["x-sandbox-version"], answer.status] += 1
+            except urllib.error.HTTPError as error:
+                self.answers[error.headers.get("x-sandbox-version") or "none", error.code] += 1
+            except OSError:
+                self.answers["none", 0] += 1
+
+
+class Mail:
+    """On-call's mailbox: a queue that is subscribed to the topic."""
+
+    def __init__(self, client: Callable[[str], Any], topic: str) -> None:
+        self._sqs = client("sqs")
+        self._queue = self._sqs.create_queue(QueueName="demo-mailbox")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
+        arn = attributes["Attributes"]["QueueArn"]
+        client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+
+    def read(self) -> tuple[str, str]:
+        """The next message's subject and text."""
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < until:
+            for message in self._sqs.receive_message(QueueUrl=self._queue).get("Messages", []):
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+                told = json.loads(message["Body"])
+                return told["Subject"], told["Message"]
+            time.sleep(_LOOK_SECONDS)
+        raise SystemExit(f"demo: no message reached the topic within {_PATIENCE_SECONDS} s")
+
+
+class Demo:
+    """Plays the releases and keeps what did not come out as it should."""
+
+    def __init__(self, sandbox: Sandbox, outputs: Mapping[str, str], console: Console) -> None:
+        self.sandbox, self.outputs, self.console = sandbox, outputs, console
+        self.ledger = DynamoLedger(
+            sandbox.client("dynamodb"), outputs["LedgerName"], outputs["ServiceFunctionName"]
+        )
+        self.lambda_, self.ecr = sandbox.client("lambda"), sandbox.client("ecr")
+        self.mail = Mail(sandbox.client, outputs["TopicArn"])
+        self.users = Users(sandbox.api_url)
+        self.repository = outputs["RepositoryUri"].partition("/")[2]
+        self.good: set[str] = set()  # digests that users may meet
+        self.wrong: list[str] = []
+        self.seconds: dict[str, float] = {}  # deployment id -> from the push to live
+
+    def play(self) -> None:
+        """All releases, one after the other, and what the users got meanwhile."""
+        for number, release in enumerate(RELEASES, start=1):
+            self.console.print()
+            self.console.rule(Text(f"{number}. {release.story}", style="bold"), align="left")
+            self._play(release)
+            if number == 1:
+                self.users.start()
+        time.sleep(1)  # let users meet the last release, too
+        self.users.stop()
+
+    def _play(self, release: Release) -> None:
+        before = self._where()
+        pushed_at = datetime.now(UTC)
+        digest = self._push(release)
+        ended = self._follow(digest)
+        subject, text = self.mail.read()
+        after = self._where()
+        if release.ends is Phase.SUCCEEDED:
+            self.good.add(digest)
+            self.seconds[ended.id] = (_reached(ended, Phase.CONFIRMING) - pushed_at).total_seconds()
+        expected = digest if release.ends is Phase.SUCCEEDED else before[0]
+        self._expect(ended.phase is release.ends, f"it ended {ended.phase}, and must end {release.ends}")
+        self._expect(after == (expected, expected), f"live and $LATEST must be on {short(expected)}: {after}")
+        self._expect(bool(re.search(release.told, text)), f"the message must say {release.told!r}")
+        quarantined = self.ledger.quarantine(digest) is not None
+        self._expect(quarantined is (release.ends is Phase.REVERTED), f"quarantined: {quarantined}")
+        if release.ends is Phase.REJECTED:
+            self._expect(len(ended.timeline) == 1, "the function must not be touched")
+        if release.shown:
+            self.console.print(Text(f"  On-call reads:\n\n    Subject: {subject}\n", style="bold"))
+            self._say("".join(f"    {line}".rstrip() + "\n" for line in text.splitlines()))
+        else:
+            self._say(f"  message: {subject}")
+
+    def _push(self, release: Release) -> str:
+        built: images.BuiltImage | images.BuiltIndex = images.build(
+            SERVICE, build_args={"REVISION": release.revision}, overrides=release.overrides()
+        )
+        if release.indexed:
+            assert isinstance(built, images.BuiltImage)
+            built = images.index(built)
+        digest = images.upload(built, self.ecr, self.repository, "latest")
+        self._say(f"  pushed {self.repository}:latest, {short(digest)}")
+        return digest
+
+    def _follow(self, digest: str) -> Deployment:
+        """Print each move as it appears in the ledger, until the deployment of `digest` has ended."""
+        told = 0
+        until = time.monotonic() + _PATIENCE_SECONDS
+        while time.monotonic() < until:
+            going = [d for d in self.ledger.look().open if d.image.digest == digest]
+            # Two that were pushed in the same second do not sort by time.
+            ended = [d for d in self.ledger.history(len(RELEASES)) if d.image.digest == digest and not going]
+            for deployment in going or ended:
+                for moment in deployment.timeline[told:]:
+                    style = _COLOURS.get(moment.phase, "cyan")
+                    self.console.print(
+                        Text(f"  {moment.at:%H:%M:%S.%f}"[:-3], style="dim"),
+                        Text(f"{moment.phase:<10}", style=style),
+                        Text(moment.because),
+                        soft_wrap=True,
+                    )
+                told = len(deployment.timeline)
+            if ended:
+                return ended[0]
+            time.sleep(_LOOK_SECONDS)
+        self._show_log()
+        raise SystemExit(f"demo: the deployment of {short(digest)} did not end within {_PATIENCE_SECONDS} s")
+
+    def _show_log(self) -> None:
+        group = f"/aws/lambda/{self.outputs['DeployerName']}"
+        events = self.sandbox.client("logs").filter_log_events(logGroupName=group)["events"]
+        self.console.print(Text("The deployer's last log lines:", style="red"))
+        for event in events[-20:]:
+            self._say(f"  {event['message'].rstrip()}")
+
+    def _where(self) -> tuple[str, str]:
+        """The digests that `live` and `$LATEST` are on, as Lambda says."""
+        name = self.outputs["ServiceFunctionName"]
+        live = self.lambda_.get_function(FunctionName=name, Qualifier="live")
+        latest = self.lambda_.get_function(FunctionName=name)
+        return tuple(f"sha256:{each['Configuration']['CodeSha256']}" for each in (live, latest))  # type: ignore[return-value]  # two of two
+
+    def _say(self, text: str) -> None:
+        """As it is: a line that is longer than the terminal stays one line, so that it can be copied."""
+        self.console.print(Text(text), soft_wrap=True)
+
+    def _expect(self, right: bool, otherwise: str) -> None:
+        if not right:
+            self.wrong.append(otherwise)
+            self.console.print(Text(f"  WRONG: {otherwise}", style="bold red"))
+
+    def report(self) -> None:
+        """History, users, times; and what users got that they should not have."""
+        self.console.print()
+        self.console.print(self._history())
+        self.console.print(self._answers())
+        self._times()
+
+    def _history(self) -> Table:
+        table = Table(title="History", title_justify="left")
+        for column in ("deployment", "revision", "image", "ended", "seconds to live"):
+            table.add_column(column)
+        for deployment in self.ledger.history(20):
+            seconds = self.seconds.get(deployment.id)
+            table.add_row(
+                deployment.id,
+                deployment.revision or "",
+                str(deployment.image),
+                Text(deployment.phase, style=_COLOURS[deployment.phase]),
+                f"{seconds:.2f}" if seconds else "",
+            )
+        return table
+
+    def _answers(self) -> Table:
+        name = self.outputs["ServiceFunctionName"]
+        table = Table(title="What users got", title_justify="left")
+        for column in ("version", "image", "status", "requests"):
+            table.add_column(column)
+        for (version, status), requests in sorted(self.users.answers.items()):
+            digest = ""
+            if version.isdigit():
+                found = self.lambda_.get_function(FunctionName=name, Qualifier=version)
+                digest = f"sha256:{found['Configuration']['CodeSha256']}"
+            table.add_row(version, short(digest) if digest else "none", str(status), str(requests))
+            self._expect(status == 200, f"{requests} requests were answered {status}")
+            self._expect(digest in self.good, f"{requests} requests were answered by version {version}")
+        asked = sum(self.users.answers.values())
+        self._expect(asked > 0, "no user asked anything")
+        table.caption = f"{asked} requests"
+        return table
+
+    def _times(self) -> None:
+        update = self.sandbox.settings.update_seconds
+        own = [seconds - update for seconds in self.seconds.values()]
+        self._say(
+            f"From push to live, beyond the simulated update of {update:g} s: first {own[0]:.2f} s (the "
+            f"deployer starts cold), then {', '.join(f'{each:.2f} s' for each in own[1:])} (warm; the new "
+            "version's own cold start included)."
+        )
+
+
+def _reached(deployment: Deployment, phase: Phase) -> datetime:
+    return next((m.at for m in deployment.timeline if m.phase is phase), deployment.since)
+
+
+def main() -> int:
+    """Play it. 0 if everything came out as it must, else 1."""
+    # A pipe has no width; tables are as wide as they need to be, up to a wide terminal's.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    began = time.monotonic()
+    with Sandbox(settings=Settings()) as sandbox:
+        console.print(Text(f"sandbox: {sandbox.url}; creating the stack of {TEMPLATE.name}"))
+        outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
+        demo = Demo(sandbox, outputs, console)
+        demo.play()
+        demo.report()
+    console.print(Text(f"The demo took {time.monotonic() - began:.0f} s."))
+    if demo.wrong:
+        console.print(Text(f"{len(demo.wrong)} things are not as they must be:", style="bold red"))
+        for wrong in demo.wrong:
+            console.print(Text(f"  {wrong}", style="red"))
+        return 1
+    console.print(Text("No user request was answered by a bad version, and none failed.", style="bold green"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""The sandbox as a whole: every part, wired together, behind one port on the loopback."""
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import boto3
+from botocore.config import Config
+from moto.core.base_backend import BackendDict
+from moto.core.model_instances import reset_model_data
+from moto.logs.models import logs_backends
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from moto.s3.exceptions import MissingBucket
+from moto.s3.models import s3_backends
+from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.wrappers import Request, Response
+
+from sandbox import resources, wire
+from sandbox.account import ACCOUNT, REGION, AwsError, Settings
+from sandbox.bus import Bus
+from sandbox.ecr import LAYERS, Ecr
+from sandbox.frontdoor import OWN, FrontDoor
+from sandbox.functions import Functions
+from sandbox.gateway import STAGE, Gateway, Invocation, NoFunctionError
+from sandbox.iam import Iam
+from sandbox.invocations import send_to_account
+from sandbox.runtime import Runtime
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+HOST = "127.0.0.1"
+LIVE = "live"
+
+_CUSTOM_RESOURCES = f"{OWN}custom-resources/"
+# CloudFormation reads at most this much of a custom resource's answer (User Guide, "Response objects").
+_MOST_ANSWER_BYTES = 4096
+# A function may take 15 minutes; no answer of the sandbox takes longer.
+_CLIENT_READ_SECONDS = 900
+
+_STOP_CHECK_SECONDS = 0.05
+
+
+class SandboxStartError(Exception):
+    """The sandbox cannot start; the text says why and what to do."""
+
+
+class Sandbox:
+    """An AWS account on this machine. A context manager: `with Sandbox() as sandbox: ...`.
+
+    `port` 0 takes any free one. One sandbox at a time in a process, because moto keeps its state in it.
+    """
+
+    _running: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, port: int = 0, settings: Settings | None = None) -> None:
+        self._port = port
+        self.settings = settings or Settings()
+
+    def start(self) -> Self:
+        """Begin to answer, with an empty account. Raises SandboxStartError."""
+        if not Sandbox._running.acquire(blocking=False):
+            raise SandboxStartError(
+                "This process runs a sandbox already. Use that one, or stop() it before you start another."
+            )
+        try:
+            listener = _listen(self._port)
+            self._port = listener.getsockname()[1]
+            _empty_moto()
+            self._wire_up()
+            self._server = _serve(listener, self._door)
+        except BaseException:
+            Sandbox._running.release()
+            raise
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_STOP_CHECK_SECONDS,), name="sandbox", daemon=True
+        )
+        self._thread.start()
+        self.bus.start()
+        return self
+
+    def stop(self) -> None:
+        """Answer no more, end every process that was started, remove what was written."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self.bus.close()
+        self.functions.close()
+        self.runtime.stop()
+        shutil.rmtree(self._state, ignore_errors=True)
+        Sandbox._running.release()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def port(self) -> int:
+        """The port it answers on, once started."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """What AWS_ENDPOINT_URL has to be."""
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def api_url(self) -> str:
+        """The stage of the API Gateway in front of the service, without a slash at the end."""
+        return f"{self.url}{OWN}{STAGE}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What makes any AWS program talk to this sandbox, as its administrator."""
+        return environment(self.url)
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of the administrator's; one that shows a refusal at once instead of retrying."""
+        return client(service, self.environment)
+
+    def _wire_up(self) -> None:
+        self._state = Path(tempfile.mkdtemp(prefix="sandbox-"))
+        self.iam = Iam()
+        self.ecr = Ecr(on_push=self._put_ecr_event, url=lambda: self.url)
+        self.runtime = Runtime(
+            credentials=self.iam.session,
+            endpoint_url=lambda: self.url,
+            write_log=_write_log,
+            state_dir=self._state,
+        )
+        self.functions = Functions(
+            ecr=self.ecr,
+            runtime=self.runtime,
+            fetch_zip=_fetch_zip,
+            role_exists=self.iam.role_exists,
+            role_allows=self.iam.role_allows,
+            send=send_to_account,
+            settings=self.settings,
+        )
+        self.bus = Bus(self.functions.submit, self.functions.function_policy, self.settings.schedule_factor)
+        self.gateway = Gateway(self._invoke_live)
+        resources.connect(functions=self.functions, ecr=self.ecr, url=lambda: self.url)
+        self._door = FrontDoor(
+            self.iam,
+            strict={
+                "lambda": wire.application("lambda", self.functions, self.iam.authorize),
+                "ecr": wire.application("ecr", self.ecr, self.iam.authorize),
+            },
+            # The door has asked for permission already, for each of the entries.
+            put_events=wire.application("events", self.bus, lambda *_: None),
+            own=self._own,
+        )
+
+    def _put_ecr_event(self, detail: Mapping[str, str]) -> None:
+        # The registry is there before the bus, whose targets need the registry.
+        self.bus.ecr_event(detail)
+
+    def _own(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """What is below `/_sandbox/`: nothing of it exists on AWS."""
+        if environ.get("PATH_INFO", "").startswith(LAYERS):
+            return self.ecr.layers(environ, start_response)
+        return self._answer(Request(environ))(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        if request.path == f"{OWN}ready":
+            return Response("ready\n", content_type="text/plain; charset=utf-8")
+        if request.path == f"{OWN}{STAGE}" or request.path.startswith(f"{OWN}{STAGE}/"):
+            return self.gateway.respond(request, request.path.removeprefix(f"{OWN}{STAGE}") or "/")
+        if request.path.startswith(_CUSTOM_RESOURCES) and request.method == "PUT":
+            request.max_content_length = _MOST_ANSWER_BYTES
+            token = request.path.removeprefix(_CUSTOM_RESOURCES)
+            return Response(status=200 if resources.answer(token, request.get_data()) else 403)
+        known = f"{OWN}ready, {OWN}{STAGE}/..."
+        return Response(f"There is nothing at {request.path}. There is: {known}\n", 404)
+
+    def _invoke_live(self, payload: bytes) -> Invocation:
+        """Run what is behind the API: the function with an alias `live`; of several, the last one changed."""
+        candidates = [
+            function
+            for function in self._all_functions()
+            if any(
+                alias["Name"] == LIVE
+                for alias in self.functions.list_aliases({"FunctionName": function["FunctionName"]})[
+                    "Aliases"
+                ]
+            )
+        ]
+        if not candidates:
+            raise NoFunctionError(
+                f"No function has an alias '{LIVE}' yet, so there is nothing behind this API. "
+                "Create the stack: `sandbox up` does."
+            )
+        newest = max(candidates, key=lambda function: str(function["LastModified"]))
+        return self.functions.run(newest["FunctionName"], payload, LIVE)
+
+    def _all_functions(self) -> Iterator[dict[str, Any]]:
+        marker: dict[str, str] = {}
+        while True:
+            page = self.functions.list_functions(marker)
+            yield from page["Functions"]
+            if "NextMarker" not in page:
+                return
+            marker = {"Marker": page["NextMarker"]}
+
+
+def environment(url: str) -> dict[str, str]:
+    """What leads any AWS program to the sandbox at `url`. Any credentials are the administrator's."""
+    return {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "sandbox",
+        "AWS_SECRET_ACCESS_KEY": "sandbox",
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+def client(service: str, exports: Mapping[str, str]) -> Any:
+    """A boto3 client for the sandbox that `exports` (see `environment`) lead to."""
+    session = boto3.session.Session(
+        aws_access_key_id=exports["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=exports["AWS_SECRET_ACCESS_KEY"],
+        region_name=exports["AWS_DEFAULT_REGION"],
+    )
+    config = Config(retries={"total_max_attempts": 1}, read_timeout=_CLIENT_READ_SECONDS)
+    # The service's name is data here, which boto3-stubs' overloads per service cannot type.
+    return session.client(service, endpoint_url=exports["AWS_ENDPOINT_URL"], config=config)  # type: ignore[call-overload]
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port), backlog=128)
+    except OSError as problem:
+        reason = os.strerror(problem.errno or 0)
+        raise SandboxStartError(
+            f"Cannot listen on {HOST}:{port}: {reason}. Perhaps a sandbox runs there already: use it, stop "
+            "it, or take another port: make sandbox SANDBOX_PORT=4600."
+        ) from None
+
+
+class _QuietHandler(MotoRequestHandler):
+    """Requests are not worth a line each; errors still are."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing."""
+
+
+def _serve(listener: socket.socket, door: FrontDoor) -> BaseWSGIServer:
+    # werkzeug copies the descriptor; given only a port, it would end the process when that is taken.
+    with listener:
+        return make_server(
+            HOST,
+            listener.getsockname()[1],
+            door,
+            threaded=True,
+            request_handler=_QuietHandler,
+            fd=listener.fileno(),
+        )
+
+
+def _empty_moto() -> None:
+    BackendDict.reset()
+    reset_model_data()
+
+
+_logs_lock = threading.Lock()  # many workers write at a time, and moto's logs are not made for it
+
+
+def _write_log(group: str, stream: str, lines: list[tuple[int, str]]) -> None:
+    """Into CloudWatch Logs, as Lambda does: a missing group or stream is created on the way."""
+    # Logs takes lines in the order of their time only, and a machine's clock may be set back.
+    events = [
+        {"timestamp": moment, "message": text} for moment, text in sorted(lines, key=lambda line: line[0])
+    ]
+    with _logs_lock:
+        logs = logs_backends[ACCOUNT][REGION]
+        if group not in logs.groups:
+            logs.create_log_group(group, {})
+        logs.ensure_log_stream(group, stream)
+        logs.put_log_events(group, stream, events)
+
+
+def _fetch_zip(bucket: str, key: str) -> bytes:
+    try:
+        found = s3_backends[ACCOUNT]["aws"].get_object(bucket, key)
+    except MissingBucket:
+        raise AwsError("NoSuchBucket", f"The bucket {bucket} does not exist.", 404) from None
+    if found is None:
+        raise AwsError("NoSuchKey", f"{bucket} has no object {key}.", 404)
+    content: bytes = found.value
+    return content

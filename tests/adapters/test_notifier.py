@@ -1,0 +1,71 @@
+"""Messages as SNS takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from botocore.stub import ANY, Stubber
+
+from deployer.aws.notifier import SnsNotifier
+from deployer.ports import LookAgain, Refused
+
+TOPIC = "arn:aws:sns:us-east-1:123456789012:people"
+
+
+@pytest.fixture(scope="module")
+def sns_client(silent: Callable[[str], Any]) -> Any:
+    return silent("sns")
+
+
+@pytest.fixture
+def sns(sns_client: Any) -> Iterator[Stubber]:
+    with Stubber(sns_client) as stubber:
+        yield stubber
+        stubber.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("subject", "sent"),
+    [
+        ("shuking-prod: sha256:ab12… REVERTED", "shuking-prod: sha256:ab12... REVERTED"),
+        ("live — on\r\nBcc: all@example.com\tversion\x00 7", "live - on Bcc: all@example.com version 7"),
+        ("Grüße, 東京", "Gru?e, ??"),
+        ("x" * 100, "x" * 96 + "..."),
+        ("x" * 99, "x" * 99),
+    ],
+)
+def test_a_subject_is_one_short_line_of_ascii(sns: Stubber, sns_client: Any, subject: str, sent: str) -> None:
+    sns.add_response(
+        "publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": sent, "Message": "What to do next"}
+    )
+    SnsNotifier(sns_client, TOPIC).send(subject, "What to do next")
+
+
+def test_a_body_that_is_too_large_is_cut_and_still_delivered(sns: Stubber, sns_client: Any) -> None:
+    bodies: list[str] = []
+
+    def keep(params: dict[str, Any], **_: object) -> None:
+        bodies.append(params["Message"])
+
+    sns_client.meta.events.register_first("before-parameter-build.sns.Publish", keep, unique_id="keep")
+    sns.add_response("publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": "s", "Message": ANY})
+    SnsNotifier(sns_client, TOPIC).send("s", "東" * 200_000)
+    sns_client.meta.events.unregister("before-parameter-build.sns.Publish", unique_id="keep")
+
+    assert len(bodies[0].encode()) <= 262_144
+    assert bodies[0].startswith("東東")
+    assert bodies[0].endswith("…")
+
+
+def test_a_throttled_message_is_tried_again_later(sns: Stubber, sns_client: Any) -> None:
+    sns.add_client_error("publish", "Throttled", "Rate exceeded", 429)
+    with pytest.raises(LookAgain, match="Rate exceeded"):
+        SnsNotifier(sns_client, TOPIC).send("s", "b")
+
+
+def test_a_topic_that_is_gone_says_so(sns: Stubber, sns_client: Any) -> None:
+    sns.add_client_error("publish", "NotFound", "Topic does not exist", 404)
+    with pytest.raises(Refused, match="Publish: NotFound: Topic does not exist"):
+        SnsNotifier(sns_client, TOPIC).send("s", "b")

@@ -1,0 +1,38 @@
+"""What every test may ask for: a running sandbox, and boto3 clients for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from sandbox.server import Sandbox
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """A started sandbox without a stack, shared by the tests of one process: name your own resources.
+
+    As fast as it goes: updates are done at once, and a retry follows right after the failure.
+    """
+    # Here, because a sandbox takes a second to import, and most tests need none.
+    from sandbox.account import Settings  # noqa: PLC0415
+    from sandbox.server import Sandbox  # noqa: PLC0415
+
+    with Sandbox(settings=Settings(update_seconds=0.0, retry_delays=(0.05, 0.1))) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def aws(sandbox: Sandbox) -> Callable[[str], Any]:
+    """`aws("ecr")` is the administrator's boto3 client for the sandbox."""
+    clients: dict[str, Any] = {}
+
+    def client(service: str) -> Any:
+        if service not in clients:
+            clients[service] = sandbox.client(service)
+        return clients[service]
+
+    return client
