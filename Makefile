@@ -54,9 +54,26 @@ mutate: $(READY) ## break every decision in rollout.py and see a test notice (a 
 	@$(RUN) mutmut results
 	@$(RUN) mutmut export-cicd-stats >/dev/null && $(RUN) json.tool mutants/mutmut-cicd-stats.json
 
+PIN := --generate-hashes --no-header --no-annotate --output-file
+# In the deployer's package, as little as possible: Lambda's Python brings boto3 and what that needs.
+RUNTIME_BRINGS := boto3 botocore s3transfer urllib3 jmespath python-dateutil six
+
 .PHONY: lock
 lock: ## pin the dependencies again, with hashes (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --output-file requirements.lock
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 $(PIN) requirements.lock
+	echo 'aws-lambda-powertools[tracer]' | uv pip compile - --constraint requirements.lock --python-version 3.12 \
+	  --python-platform x86_64-manylinux2014 $(addprefix --no-emit-package ,$(RUNTIME_BRINGS)) $(PIN) deployer/requirements.txt
+	cd service && uv pip compile requirements.in --no-deps --constraints ../requirements.lock --universal \
+	  --python-version 3.12 $(PIN) requirements.txt
+
+# What `sam build` runs, in a copy of this folder, for the functions whose code is the deployer's package.
+.PHONY: build-Deployer build-PlaceholderFunction
+build-Deployer build-PlaceholderFunction:
+	mkdir -p "$(ARTIFACTS_DIR)"
+	cp -R deployer "$(ARTIFACTS_DIR)/"
+	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
+	  --platform manylinux2014_x86_64 --python-version 3.12 --target "$(ARTIFACTS_DIR)" -r deployer/requirements.txt
 
 .PHONY: clean
 clean: ## remove what was built, and the virtual environment

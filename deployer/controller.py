@@ -41,8 +41,9 @@ from deployer.ports import (
 from deployer.rollout import Action, PointLive, Publish, RunChecks, Step, UpdateCode, Wait
 from deployer.smoke import Check, run_checks
 
-# Below this many seconds of Lambda time nothing new is begun; the next sweep goes on.
-RESERVE_SECONDS = 45
+# Below this many seconds of Lambda time nothing new is begun; the next sweep goes on. One invocation of the
+# service may take 90 s (`aws.clients`), and must have ended, and been written down, before Lambda's time is over.
+RESERVE_SECONDS = 100
 # A lease outlives its holder by this much, so that a holder that is being stopped cannot meet its successor.
 LEASE_MARGIN_SECONDS = 10
 

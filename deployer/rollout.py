@@ -518,8 +518,8 @@ def _seconds_in_phase(view: View) -> float:
 
 def _stay(view: View, because: str) -> Step:
     """Poll often at first, for the update that takes a second, and seldom later, for the one that takes ten
-    minutes: a quarter of the time waited so far, between 0.2 and 5 seconds."""
-    return Step(view.deployment.phase, because, Wait(min(5.0, max(0.2, _seconds_in_phase(view) / 4))))
+    minutes: a tenth of the time waited so far, between 0.2 and 5 seconds."""
+    return Step(view.deployment.phase, because, Wait(min(5.0, max(0.2, _seconds_in_phase(view) / 10))))
 
 
 def _stuck(view: View, because: str) -> Step:

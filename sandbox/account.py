@@ -53,3 +53,8 @@ class Settings:
 
     schedule_factor: float = 1.0
     """How many times faster than the clock `rate(...)` schedules tick."""
+
+    @property
+    def publish_seconds(self) -> float:
+        """How long a new version of an image stays `Pending`. The third is a guess; AWS states no time."""
+        return self.update_seconds / 3

@@ -69,7 +69,7 @@ class Functions(
         self._role_exists = role_exists
         self._role_allows = role_allows
         self._send = send
-        self._update_seconds = settings.update_seconds
+        self._settings = settings
         self._invocations = Invocations(
             run=self._run_queued,
             handling=self._handling,
@@ -103,7 +103,7 @@ class Functions(
             self._require_role(members["Role"])
             code = self._code(name, request["Code"], members["PackageType"])
             now = self._ledger.clock()
-            latest = Version(name, LATEST, members, code, now, "creating", now + self._update_seconds)
+            latest = Version(name, LATEST, members, code, now, "creating", now + self._settings.update_seconds)
             function = Function(name, latest, latest, tags=dict(request.get("Tags") or {}))
             functions[name] = function
             answer = self._configuration(latest)
@@ -215,7 +215,7 @@ class Functions(
             version.under_way, version.done_at = "creating", latest.done_at
         elif isinstance(latest.code, ImageCode):
             # Lambda gets a version of an image ready once more, which takes less than the update did.
-            version.under_way, version.done_at = "creating", now + self._update_seconds / 3
+            version.under_way, version.done_at = "creating", now + self._settings.publish_seconds
         function.versions[version.number] = version
         latest.revision = new_revision()
         return version
@@ -226,7 +226,7 @@ class Functions(
         now = self._ledger.clock()
         # A new Version object: `serving` goes on with the old one until the update is done.
         function.latest = Version(
-            function.name, LATEST, members, code, now, "updating", now + self._update_seconds
+            function.name, LATEST, members, code, now, "updating", now + self._settings.update_seconds
         )
 
     def _configuration(self, version: Version, arn: str | None = None) -> dict[str, Any]:

@@ -230,12 +230,16 @@ class FakeLedger:
 
     def record(self, lease: Lease, deployment: Deployment) -> None:
         self._fence(lease)
-        self.recorded.append(deployment)
         others = tuple(d for d in self.book.open if d.id != deployment.id)
+        if len(others) == len(self.book.open):
+            raise LookAgain(f"{deployment.id} is not open")
+        self.recorded.append(deployment)
         self.book = replace(self.book, open=(*others, deployment))
 
     def end(self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool) -> None:
         self._fence(lease)
+        if deployment.id in self.ended:
+            return
         self.book = replace(
             self.book,
             open=tuple(d for d in self.book.open if d.id != deployment.id),
@@ -245,7 +249,8 @@ class FakeLedger:
         self.ended[deployment.id] = deployment
         if quarantine:
             digest = deployment.image.digest
-            self.quarantined[digest] = Quarantine(digest, deployment.id, deployment.because)
+            because = deployment.failure or deployment.because
+            self.quarantined[digest] = Quarantine(digest, deployment.id, because)
 
     def sent(self, notice: Notice) -> None:
         kept = tuple(n for n in self.book.notices if n.deployment.id != notice.deployment.id)

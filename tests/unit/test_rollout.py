@@ -352,7 +352,7 @@ def test_the_build_command_is_for_the_functions_own_architecture() -> None:
 def test_a_busy_function_is_waited_for_and_not_for_ever() -> None:
     busy = latest(status=UpdateStatus.IN_PROGRESS)
 
-    assert step(deployment(Phase.REQUESTED, seconds=8), latest=busy) == Step(
+    assert step(deployment(Phase.REQUESTED, seconds=20), latest=busy) == Step(
         Phase.REQUESTED, "the function is busy with an update that is not ours", Wait(2)
     )
     assert step(deployment(Phase.REQUESTED, seconds=60), latest=busy).phase is Phase.REQUESTED
@@ -398,12 +398,12 @@ def test_latest_is_brought_to_the_candidate() -> None:
 
 
 def test_an_update_in_progress_is_waited_for() -> None:
-    decided = step(deployment(Phase.UPDATING, seconds=4), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS))
+    decided = step(deployment(Phase.UPDATING, seconds=10), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS))
 
     assert decided == Step(Phase.UPDATING, "the update is in progress", Wait(1))
 
 
-@pytest.mark.parametrize(("seconds", "wait"), [(0, 0.2), (0.8, 0.2), (4, 1.0), (20, 5.0), (100, 5.0)])
+@pytest.mark.parametrize(("seconds", "wait"), [(0, 0.2), (2, 0.2), (10, 1.0), (50, 5.0), (100, 5.0)])
 def test_polls_are_frequent_at_first_and_seldom_later(seconds: float, wait: float) -> None:
     decided = step(
         deployment(Phase.UPDATING, seconds=seconds), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS)
@@ -622,7 +622,7 @@ def test_a_candidate_that_was_published_as_the_version_that_is_live_has_nowhere_
 
 
 def test_the_revert_waits_for_an_update_in_progress() -> None:
-    decided = step(deployment(Phase.REVERTING, seconds=8), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS))
+    decided = step(deployment(Phase.REVERTING, seconds=20), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS))
 
     assert decided == Step(Phase.REVERTING, "an update of $LATEST is in progress", Wait(2))
 
