@@ -42,7 +42,7 @@ from deployer.rollout import Action, PointLive, Publish, RunChecks, Step, Update
 from deployer.smoke import Check, run_checks
 
 # Below this many seconds of Lambda time nothing new is begun; the next sweep goes on. One invocation of the
-# service may take 90 s (`aws.clients`), and must have ended, and been written down, before Lambda's time is over.
+# service may take 90 s (`aws.clients`), and must be over and written down before Lambda's time is.
 RESERVE_SECONDS = 100
 # A lease outlives its holder by this much, so that a holder that is being stopped cannot meet its successor.
 LEASE_MARGIN_SECONDS = 10

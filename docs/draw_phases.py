@@ -17,7 +17,9 @@ def diagram() -> str:
     """The table as a Mermaid state diagram."""
     lines = ["```mermaid", "stateDiagram-v2", "    [*] --> REQUESTED"]
     lines += [
-        f"    {phase} --> {following}: {why}" for phase, moves in MOVES.items() for following, why in moves.items()
+        f"    {phase} --> {following}: {why}"
+        for phase, moves in MOVES.items()
+        for following, why in moves.items()
     ]
     lines += [f"    {phase} --> [*]" for phase in MOVES if phase in ENDED]
     return "\n".join([*lines, "```", ""])

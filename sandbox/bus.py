@@ -23,7 +23,7 @@ from moto.sqs.exceptions import QueueDoesNotExist
 from moto.sqs.models import sqs_backends
 
 from sandbox.account import ACCOUNT, REGION, AwsError
-from sandbox.policy import Call, CannotEvaluateError, Document, Verdict, decide
+from sandbox.door.policy import Call, CannotEvaluateError, Document, Verdict, decide
 
 # PutEvents takes at most 10 entries of 256 KB together (EventBridge User Guide, "PutEvents entry size").
 _MOST_ENTRY_BYTES = 256 * 1024

@@ -12,9 +12,10 @@ import click
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
-from sandbox import images, stack
 from sandbox.account import Settings
-from sandbox.dockerfile import BuildError
+from sandbox.building import images
+from sandbox.building.dockerfile import BuildError
+from sandbox.cloudformation import stack
 from sandbox.server import HOST, Sandbox, SandboxStartError, client, environment
 
 DEFAULT_PORT = 4599

@@ -27,9 +27,10 @@ from rich.text import Text
 
 from deployer.aws.ledger import DynamoLedger
 from deployer.model import Deployment, Phase, short
-from sandbox import images, stack
 from sandbox.account import Settings
+from sandbox.building import images
 from sandbox.cli import PARAMETERS, TEMPLATE
+from sandbox.cloudformation import stack
 from sandbox.server import Sandbox
 
 SERVICE = Path(__file__).parents[1] / "service"

@@ -21,16 +21,17 @@ from moto.s3.models import s3_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
-from sandbox import resources, wire
 from sandbox.account import ACCOUNT, REGION, AwsError, Settings
+from sandbox.awslambda.functions import Functions
+from sandbox.awslambda.invocations import send_to_account
 from sandbox.bus import Bus
-from sandbox.ecr import LAYERS, Ecr
-from sandbox.frontdoor import OWN, FrontDoor
-from sandbox.functions import Functions
+from sandbox.cloudformation import resources
+from sandbox.door import wire
+from sandbox.door.frontdoor import OWN, FrontDoor
+from sandbox.door.iam import Iam
+from sandbox.ecr.ecr import LAYERS, Ecr
 from sandbox.gateway import STAGE, Gateway, Invocation, NoFunctionError
-from sandbox.iam import Iam
-from sandbox.invocations import send_to_account
-from sandbox.runtime import Runtime
+from sandbox.running.runtime import Runtime
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -14,7 +14,7 @@ import pytest
 from deployer.aws.function import LambdaFunction
 from deployer.model import Image, UpdateStatus, VersionState
 from deployer.ports import LookAgain, Refused
-from sandbox import images
+from sandbox.building import images
 
 TRUST = {
     "Version": "2012-10-17",

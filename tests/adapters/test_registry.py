@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from deployer.aws.registry import MAXIMUM_CONFIG, MAXIMUM_MANIFEST, EcrRegistry
 from deployer.model import Artifact, ArtifactKind
 from deployer.ports import LookAgain, Refused
-from sandbox import images
+from sandbox.building import images
 
 OCI_IMAGE = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.account import ACCOUNT, REGION, AwsError, Credentials, Settings
-from sandbox.functions import Functions
-from sandbox.programs import Invocation, Program
-from sandbox.runtime import Runtime
-from sandbox.wire import application
+from sandbox.awslambda.functions import Functions
+from sandbox.door.wire import application
+from sandbox.running.programs import Invocation, Program
+from sandbox.running.runtime import Runtime
 from tests.sandbox.registry import allow, client, serving
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/service"

@@ -16,9 +16,9 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from sandbox.account import REGION
-from sandbox.ecr import LAYERS, Ecr
-from sandbox.repository import OCI_MANIFEST
-from sandbox.wire import application
+from sandbox.door.wire import application
+from sandbox.ecr.ecr import LAYERS, Ecr
+from sandbox.ecr.repository import OCI_MANIFEST
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -13,7 +13,7 @@ from moto.sqs.models import sqs_backends
 
 from sandbox.account import ACCOUNT, REGION, AwsError
 from sandbox.bus import Bus
-from sandbox.policy import Document
+from sandbox.door.policy import Document
 
 DEPLOYER = "arn:aws:lambda:us-east-1:123456789012:function:deployer"
 PUSHES = {"source": ["aws.ecr"], "detail": {"repository-name": ["shop"], "image-tag": ["latest"]}}

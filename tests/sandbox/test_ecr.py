@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.account import AwsError
-from sandbox.ecr import SMALLEST_PART, Ecr
-from sandbox.repository import OCI_INDEX, OCI_MANIFEST
+from sandbox.ecr.ecr import SMALLEST_PART, Ecr
+from sandbox.ecr.repository import OCI_INDEX, OCI_MANIFEST
 from tests.sandbox.registry import Registry, registry, sha256
 
 PULL = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": ["ecr:BatchGetImage"]}

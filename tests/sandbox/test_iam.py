@@ -13,9 +13,9 @@ from moto.iam.models import iam_backends
 from werkzeug.test import EnvironBuilder
 
 from sandbox.account import ACCOUNT, REGION, AwsError, Credentials
-from sandbox.calls import Operation, UnknownCallError, read_body, required_permissions
-from sandbox.iam import Iam
-from sandbox.policy import Call, CannotEvaluateError, Verdict, decide
+from sandbox.door.calls import Operation, UnknownCallError, read_body, required_permissions
+from sandbox.door.iam import Iam
+from sandbox.door.policy import Call, CannotEvaluateError, Verdict, decide
 
 TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/ledger"
 

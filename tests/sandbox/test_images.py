@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox.dockerfile import BuildError
-from sandbox.images import (
+from sandbox.building.dockerfile import BuildError
+from sandbox.building.images import (
     DOCKER_LAYER,
     OCI_CONFIG,
     OCI_INDEX,
@@ -619,7 +619,9 @@ def test_a_blob_that_is_not_what_its_digest_says_is_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "damaged", [b"", b"no gzip", gzip.compress(b"no tar" * 200), layer_of(("a", b"1" * 9999, {}))[:90]]
+    "damaged",
+    [b"", b"no gzip", gzip.compress(b"no tar" * 200, mtime=0), layer_of(("a", b"1" * 9999, {}))[:90]],
+    ids=["empty", "no gzip", "no tar", "cut off"],
 )
 def test_a_damaged_layer_is_said_to_be(tmp_path: Path, damaged: bytes) -> None:
     # given

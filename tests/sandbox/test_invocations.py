@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from sandbox.account import ACCOUNT, REGION, AwsError
-from sandbox.invocations import Handling, Invocations, Queued
-from sandbox.programs import Invocation
+from sandbox.awslambda.invocations import Handling, Invocations, Queued
+from sandbox.running.programs import Invocation
 from tests.sandbox.lambdas import FUNCTION_ARN, ROLE, zipped
 
 FAILURES = "arn:aws:sqs:us-east-1:123456789012:failures"

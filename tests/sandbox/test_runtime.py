@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from sandbox import images
 from sandbox.account import AwsError
-from sandbox.packages import ImageCode, ZipCode
-from sandbox.programs import Invocation, Program
-from sandbox.runtime import Runtime
+from sandbox.awslambda.packages import ImageCode, ZipCode
+from sandbox.building import images
+from sandbox.running.programs import Invocation, Program
+from sandbox.running.runtime import Runtime
 from tests.sandbox.lambdas import FUNCTION_ARN, ROLE, Log, running, zipped
 
 PULL_ANYWHERE = {

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from deployer import placeholder
-from sandbox import stack
+from sandbox.cloudformation import stack
 from sandbox.server import Sandbox
 
 Aws = Callable[[str], Any]

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.account import AwsError
-from sandbox.wire import application
+from sandbox.door.wire import application
 from tests.sandbox.registry import client, serving
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from deployer import placeholder, settings
-from sandbox import stack
+from sandbox.cloudformation import stack
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"

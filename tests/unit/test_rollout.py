@@ -622,7 +622,9 @@ def test_a_candidate_that_was_published_as_the_version_that_is_live_has_nowhere_
 
 
 def test_the_revert_waits_for_an_update_in_progress() -> None:
-    decided = step(deployment(Phase.REVERTING, seconds=20), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS))
+    decided = step(
+        deployment(Phase.REVERTING, seconds=20), latest=latest(CANDIDATE, UpdateStatus.IN_PROGRESS)
+    )
 
     assert decided == Step(Phase.REVERTING, "an update of $LATEST is in progress", Wait(2))
 

@@ -1,0 +1,1 @@
+"""Strict Lambda: its control plane and its asynchronous invocations."""

@@ -1,0 +1,147 @@
+"""How a function is invoked asynchronously, and how often at once.
+
+Sources: API reference of PutFunctionEventInvokeConfig and PutFunctionConcurrency; recorded answers of AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sandbox.account import AwsError
+from sandbox.awslambda.packages import invalid
+from sandbox.awslambda.permissions import qualified
+from sandbox.awslambda.versions import (
+    LATEST,
+    Catalog,
+    EventConfig,
+    Function,
+    find_version,
+    function_arn,
+    not_found,
+    parse_name,
+)
+
+DESTINATION_SERVICES = frozenset({"sqs", "sns", "lambda"})
+"""Of AWS's services those the sandbox delivers to."""
+
+
+class EventConfigOperations:
+    """Put/Update/Get/DeleteFunctionEventInvokeConfig."""
+
+    _catalog: Catalog
+
+    def put_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._configure(request, keep=False)
+
+    def update_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        return self._configure(request, keep=True)
+
+    def get_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, qualifier = qualified(request)
+        with self._existing(name) as function:
+            return _describe(name, qualifier, _config(function, qualifier))
+
+    def delete_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
+        name, qualifier = qualified(request)
+        with self._existing(name) as function:
+            _config(function, qualifier)
+            del function.event_configs[qualifier or LATEST]
+        return {}
+
+    def _configure(self, request: dict[str, Any], *, keep: bool) -> dict[str, Any]:
+        name, qualifier = qualified(request)
+        with self._existing(name) as function:
+            find_version(function, qualifier)
+            if not request.keys() & {
+                "MaximumRetryAttempts",
+                "MaximumEventAgeInSeconds",
+                "DestinationConfig",
+            }:
+                raise invalid("You must specify at least one of error handling or destination setting.")
+            config = _config(function, qualifier) if keep else EventConfig(0.0)
+            destinations = request.get("DestinationConfig", config.destinations)
+            _require_deliverable(function, destinations)
+            config.retries = request.get("MaximumRetryAttempts", config.retries)
+            config.age_seconds = request.get("MaximumEventAgeInSeconds", config.age_seconds)
+            config.destinations = destinations
+            config.modified = self._catalog.clock()
+            function.event_configs[qualifier or LATEST] = config
+            return _describe(name, qualifier, config)
+
+    @contextmanager
+    def _existing(self, name: str) -> Iterator[Function]:
+        with self._catalog.open() as functions:
+            if name not in functions:
+                raise not_found("The function doesn't exist.")
+            yield functions[name]
+
+
+class ConcurrencyOperations:
+    """Put/Get/DeleteFunctionConcurrency: the reservation."""
+
+    _catalog: Catalog
+
+    def put_function_concurrency(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._catalog.function(_unqualified(request), LATEST) as function:
+            function.reserved = request["ReservedConcurrentExecutions"]
+            return {"ReservedConcurrentExecutions": function.reserved}
+
+    def get_function_concurrency(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._catalog.function(_unqualified(request), LATEST) as function:
+            return {} if function.reserved is None else {"ReservedConcurrentExecutions": function.reserved}
+
+    def delete_function_concurrency(self, request: dict[str, Any]) -> dict[str, Any]:
+        with self._catalog.function(_unqualified(request), LATEST) as function:
+            function.reserved = None
+        return {}
+
+
+def _unqualified(request: dict[str, Any]) -> str:
+    name, qualifier = parse_name(request["FunctionName"])
+    if qualifier is not None:
+        raise invalid(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
+            "operation. Please specify either a function name or an unqualified function ARN."
+        )
+    return name
+
+
+def _config(function: Function, qualifier: str | None) -> EventConfig:
+    config = function.event_configs.get(qualifier or LATEST)
+    if config is None:
+        arn = function_arn(function.name, qualifier or LATEST)
+        raise not_found(f"The function {arn} doesn't have an EventInvokeConfig")
+    return config
+
+
+def _describe(name: str, qualifier: str | None, config: EventConfig) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "FunctionArn": function_arn(name, qualifier or LATEST),
+        "LastModified": datetime.fromtimestamp(config.modified, UTC),
+        "DestinationConfig": {"OnSuccess": {}, "OnFailure": {}, **config.destinations},
+    }
+    if config.retries is not None:
+        described["MaximumRetryAttempts"] = config.retries
+    if config.age_seconds is not None:
+        described["MaximumEventAgeInSeconds"] = config.age_seconds
+    return described
+
+
+def _require_deliverable(function: Function, destinations: dict[str, Any]) -> None:
+    for condition in ("OnSuccess", "OnFailure"):
+        arn = (destinations.get(condition) or {}).get("Destination")
+        if not arn:
+            continue
+        service = arn.split(":")[2] if arn.count(":") >= 5 else ""
+        if service not in DESTINATION_SERVICES:
+            known = ", ".join(sorted(DESTINATION_SERVICES))
+            raise AwsError(
+                "InvalidParameterValueException",
+                f"The destination ARN {arn} is invalid. The sandbox delivers to {known}.",
+                400,
+            )
+        if service == "lambda" and parse_name(arn)[0] == function.name:
+            raise invalid("You can't specify the function as a destination for itself.")

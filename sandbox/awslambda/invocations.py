@@ -1,0 +1,255 @@
+"""Asynchronous invocations (`Event`): accepted at once, run when they can be, retried, told about at the end.
+
+Source: AWS Lambda Developer Guide, "How Lambda handles errors and retries with asynchronous invocation" and
+"Capturing records of Lambda asynchronous invocations"; records as recorded on AWS.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from moto.core.exceptions import ServiceException
+from moto.sns.models import sns_backends
+from moto.sqs.models import sqs_backends
+
+from sandbox.account import ACCOUNT, REGION, AwsError
+from sandbox.awslambda.versions import LATEST, function_arn
+from sandbox.running.programs import Invocation
+
+DEFAULT_RETRIES = 2
+DEFAULT_AGE_SECONDS = 21_600
+MOST_WAITING = 10_000
+"""Queued invocations in all; AWS has no such limit, a laptop has."""
+LONGEST_BACKOFF_SECONDS = 300.0
+SYSTEM_ERRORS = frozenset(
+    {"TooManyRequestsException", "ResourceConflictException", "CodeArtifactUserFailedException"}
+)
+"""Refusals Lambda waits out, up to the event's greatest age, instead of counting attempts."""
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One accepted event."""
+
+    function: str
+    qualifier: str | None
+    payload: bytes
+    request_id: str
+    accepted: float
+    """Monotonic seconds."""
+    attempts: int = 0
+    refusals: int = 0
+
+
+@dataclass(frozen=True)
+class Handling:
+    """What the function's owner wants of failed events. Destinations are ARNs."""
+
+    retries: int = DEFAULT_RETRIES
+    age_seconds: int = DEFAULT_AGE_SECONDS
+    on_success: str | None = None
+    on_failure: str | None = None
+    dead_letters: str | None = None
+    role_arn: str = ""
+
+
+@dataclass(order=True)
+class _Due:
+    at: float
+    number: int
+    event: Queued = field(compare=False)
+
+
+class Invocations:
+    """The queue of asynchronous invocations. Order is not kept, as on AWS."""
+
+    def __init__(
+        self,
+        *,
+        run: Callable[[Queued], Invocation],
+        handling: Callable[[Queued], Handling],
+        send: Callable[[str, str, str, Mapping[str, tuple[str, str]]], None],
+        retry_delays: tuple[float, float],
+    ) -> None:
+        """`run` invokes; `handling` is asked when an attempt has ended; `send` gets the role's ARN first.
+
+        `retry_delays` are the seconds before the first and the second retry.
+        """
+        self._run = run
+        self._handling = handling
+        self._send = send
+        self._retry_delays = retry_delays
+        self._changed = threading.Condition()
+        self._waiting: list[_Due] = []
+        self._numbers = itertools.count()
+        self._stopped = False
+        self._scheduler = threading.Thread(target=self._schedule, name="async invocations", daemon=True)
+        self._scheduler.start()
+
+    def accept(self, function: str, qualifier: str | None, payload: bytes, request_id: str) -> None:
+        """Take an event. It is run soon, in a thread of its own."""
+        self._add(0.0, Queued(function, qualifier, payload, request_id, time.monotonic()))
+
+    def stop(self) -> None:
+        """Forget what still waits. What runs is not waited for: stop the runtime for that."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._scheduler.join()
+
+    def _add(self, delay: float, event: Queued) -> None:
+        with self._changed:
+            if len(self._waiting) >= MOST_WAITING:
+                raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
+            heapq.heappush(self._waiting, _Due(time.monotonic() + delay, next(self._numbers), event))
+            self._changed.notify_all()
+
+    def _schedule(self) -> None:
+        with self._changed:
+            while not self._stopped:
+                now = time.monotonic()
+                while self._waiting and self._waiting[0].at <= now:
+                    event = heapq.heappop(self._waiting).event
+                    # A thread each: how many run at once is for the function's concurrency to say.
+                    threading.Thread(
+                        target=self._attempt, args=(event,), name=f"async {event.function}", daemon=True
+                    ).start()
+                self._changed.wait(self._waiting[0].at - now if self._waiting else None)
+
+    def _attempt(self, event: Queued) -> None:
+        try:
+            self._try(event)
+        except Exception:  # noqa: BLE001 - in a thread of its own nobody else would ever see it
+            _say(f"bug in the sandbox's asynchronous invocations of {event.function}")
+            traceback.print_exc(file=sys.stderr)
+
+    def _try(self, event: Queued) -> None:
+        try:
+            outcome = self._run(event)
+        except AwsError as refusal:
+            if self._stopped:
+                return
+            if refusal.code not in SYSTEM_ERRORS and (refusal.status or 400) < 500:
+                _say(f"an event for {event.function} is lost, it cannot be invoked: {refusal}")
+                return
+            self._wait_out(event)
+            return
+        if self._stopped:
+            return
+        event = replace(event, attempts=event.attempts + 1)
+        handling = self._handling(event)
+        if outcome.function_error is None:
+            self._tell(handling.on_success, event, handling, "Success", outcome)
+        elif event.attempts > handling.retries:
+            self._give_up(event, handling, "RetriesExhausted", outcome)
+        else:
+            delay = self._retry_delays[min(event.attempts, len(self._retry_delays)) - 1]
+            if _age(event) + delay > handling.age_seconds:
+                self._give_up(event, handling, "EventAgeExceeded", outcome)
+            else:
+                self._add(delay, event)
+
+    def _wait_out(self, event: Queued) -> None:
+        handling = self._handling(event)
+        delay = min(2.0**event.refusals, LONGEST_BACKOFF_SECONDS)
+        if _age(event) + delay > handling.age_seconds:
+            self._give_up(event, handling, "EventAgeExceeded", None)
+        else:
+            self._add(delay, replace(event, refusals=event.refusals + 1))
+
+    def _give_up(self, event: Queued, handling: Handling, condition: str, outcome: Invocation | None) -> None:
+        self._tell(handling.on_failure, event, handling, condition, outcome)
+        if handling.dead_letters:
+            attributes = {
+                "RequestID": ("String", event.request_id),
+                "ErrorCode": ("Number", "200"),
+                "ErrorMessage": ("String", _error_message(outcome)[:1024] or condition),
+            }
+            self._deliver(handling, handling.dead_letters, event.payload.decode(), attributes)
+
+    def _tell(
+        self,
+        destination: str | None,
+        event: Queued,
+        handling: Handling,
+        condition: str,
+        outcome: Invocation | None,
+    ) -> None:
+        if destination:
+            record = json.dumps(invocation_record(event, condition, outcome), ensure_ascii=False)
+            self._deliver(handling, destination, record, {})
+
+    def _deliver(
+        self, handling: Handling, arn: str, body: str, attributes: Mapping[str, tuple[str, str]]
+    ) -> None:
+        try:
+            self._send(handling.role_arn, arn, body, attributes)
+        except (AwsError, ServiceException, LookupError) as problem:
+            # AWS counts these as DestinationDeliveryFailures and drops the record.
+            _say(f"could not deliver to {arn}: {problem}")
+
+
+def invocation_record(event: Queued, condition: str, outcome: Invocation | None) -> dict[str, Any]:
+    """What a destination gets about one event."""
+    record: dict[str, Any] = {
+        "version": "1.0",
+        "timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "requestContext": {
+            "requestId": event.request_id,
+            "functionArn": function_arn(event.function, event.qualifier or LATEST),
+            "condition": condition,
+            "approximateInvokeCount": event.attempts,
+        },
+        "requestPayload": _json_or_text(event.payload),
+    }
+    if outcome is not None:
+        record["responseContext"] = {
+            "statusCode": outcome.status,
+            "executedVersion": outcome.executed_version,
+            **({"functionError": outcome.function_error} if outcome.function_error else {}),
+        }
+        record["responsePayload"] = _json_or_text(outcome.payload)
+    return record
+
+
+def send_to_account(arn: str, body: str, attributes: Mapping[str, tuple[str, str]]) -> None:
+    """Deliver to a queue or a topic of this account. Raises LookupError when there is none."""
+    service, name = arn.split(":")[2], arn.rpartition(":")[2]
+    if service == "sqs":
+        typed = {key: {"data_type": kind, "string_value": value} for key, (kind, value) in attributes.items()}
+        sqs_backends[ACCOUNT][REGION].send_message(name, body, message_attributes=typed)
+    elif service == "sns":
+        published = {key: {"Type": kind, "Value": value} for key, (kind, value) in attributes.items()}
+        sns_backends[ACCOUNT][REGION].publish(body, arn=arn, message_attributes=published)
+    else:
+        raise LookupError(f"the sandbox delivers records to SQS, SNS and Lambda, not to {service}")
+
+
+def _age(event: Queued) -> float:
+    return time.monotonic() - event.accepted
+
+
+def _error_message(outcome: Invocation | None) -> str:
+    answer = _json_or_text(outcome.payload) if outcome else None
+    return str(answer.get("errorMessage", "")) if isinstance(answer, dict) else ""
+
+
+def _json_or_text(payload: bytes) -> Any:
+    try:
+        return json.loads(payload)
+    except ValueError:
+        return payload.decode(errors="replace")
+
+
+def _say(text: str) -> None:
+    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the sandbox's log

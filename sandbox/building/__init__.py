@@ -1,0 +1,1 @@
+"""Images without Docker: built from a Dockerfile, uploaded, unpacked."""

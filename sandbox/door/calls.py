@@ -1,0 +1,266 @@
+"""What a request to one of moto's services asks for, in IAM's terms.
+
+Lambda and ECR name their own actions and resources (see wire.py). For everything else that a function
+may call, the table at the end of this file says which action on which resource a request is. Source of
+every row: Service Authorization Reference. What is not in the table, a role cannot do here: the
+refusal names it, and it takes one row to add.
+"""
+
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from moto.secretsmanager.models import secretsmanager_backends
+
+from sandbox.account import ACCOUNT, REGION
+from sandbox.door.policy import Call
+
+Environ = dict[str, Any]
+Parameters = Mapping[str, Any]
+
+
+class UnknownCallError(Exception):
+    """The table has no row for this; the text is the action, as far as it could be told."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A request, read: the service's SigV4 name, the API operation and its parameters."""
+
+    service: str
+    name: str
+    parameters: Parameters
+
+
+def signing_scope(environ: Environ) -> tuple[str, str]:
+    """(access key, service) from a request's SigV4 credential scope; empty strings when it is not signed.
+
+    Presigned URLs carry the scope in the query, everything else in the Authorization header.
+    """
+    header = environ.get("HTTP_AUTHORIZATION", "")
+    found = re.search(r"Credential=([^,\s]+)", header)
+    scope = (
+        found[1] if found else dict(parse_qsl(environ.get("QUERY_STRING", ""))).get("X-Amz-Credential", "")
+    )
+    parts = scope.split("/")
+    return (parts[0], parts[3].lower()) if len(parts) == 5 else ("", "")
+
+
+def read_body(environ: Environ) -> bytes:
+    """The request's whole body; whoever reads after us finds it again."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    stream = environ["wsgi.input"]
+    body: bytes = stream.read(length) if length else b""
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def read_operation(environ: Environ, service: str) -> Operation:
+    """Which operation of `service` a request calls. Raises UnknownCallError when that cannot be told."""
+    path = environ.get("PATH_INFO", "/")
+    if service == "s3":
+        return _s3_operation(environ, path)
+    body = read_body(environ)
+    if target := environ.get("HTTP_X_AMZ_TARGET"):
+        return Operation(service, str(target).rpartition(".")[2], _json_object(body))
+    if smithy := re.fullmatch(r"/service/\w+/operation/(\w+)", path):
+        return Operation(service, smithy[1], {})  # the body is CBOR: no row of the table looks into one
+    form = dict(parse_qsl(body.decode("utf-8", "replace"))) or dict(
+        parse_qsl(environ.get("QUERY_STRING", ""))
+    )
+    if action := form.get("Action"):
+        return Operation(service, action, form)
+    if service == "xray" and path.strip("/"):
+        # X-Ray is REST-JSON; the two calls that functions make are named by their path.
+        return Operation(service, f"Put{path.strip('/')}", _json_object(body))
+    raise UnknownCallError(f"{service}:{environ.get('REQUEST_METHOD', '?')} {path}")
+
+
+def required_permissions(operation: Operation) -> list[Call]:
+    """Everything the caller must be allowed for `operation`, and each of it.
+
+    Raises UnknownCallError when the table does not know it.
+    """
+    row = _TABLE.get(f"{operation.service}:{operation.name}")
+    if row is None:
+        raise UnknownCallError(f"{operation.service}:{operation.name}")
+    return list(row(operation))
+
+
+def _json_object(body: bytes) -> Parameters:
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _s3_operation(environ: Environ, path: str) -> Operation:
+    """Path-style requests only: that is what the SDKs send to an address without a domain name."""
+    bucket, _, key = unquote(path).lstrip("/").partition("/")
+    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
+    method = environ.get("REQUEST_METHOD", "GET")
+    subresources = {"acl", "policy", "tagging", "versioning", "uploads", "uploadId", "lifecycle", "cors"}
+    if not bucket or subresources & query.keys():
+        raise UnknownCallError(f"s3:{method} {path}")
+    name = ("Object" if key else "Bucket") + method.capitalize()
+    return Operation("s3", name, {"Bucket": bucket, "Key": key})
+
+
+# --- the resources, as ARNs -----------------------------------------------------------------------
+
+_Row = Callable[[Operation], Iterator[Call]]
+
+
+def _arn(service: str, rest: str) -> str:
+    return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}"
+
+
+def _on(resource: Callable[[Parameters], str], action: str | None = None) -> _Row:
+    """A row for an operation that needs one action (its own name, unless told) on one resource."""
+
+    def calls(operation: Operation) -> Iterator[Call]:
+        yield Call(f"{operation.service}:{action or operation.name}", resource(operation.parameters))
+
+    return calls
+
+
+def _anything(_: Parameters) -> str:
+    return "*"
+
+
+def _table(parameters: Parameters) -> str:
+    name = str(parameters.get("TableName", ""))
+    return name if name.startswith("arn:") else _arn("dynamodb", f"table/{name}")
+
+
+def _table_or_index(parameters: Parameters) -> str:
+    index = parameters.get("IndexName")
+    return f"{_table(parameters)}/index/{index}" if index else _table(parameters)
+
+
+def _transaction(operation: Operation) -> Iterator[Call]:
+    """A transaction needs each item's permission (DynamoDB guide, "Using IAM with transactions")."""
+    actions = {
+        "Put": "PutItem",
+        "Update": "UpdateItem",
+        "Delete": "DeleteItem",
+        "ConditionCheck": "ConditionCheckItem",
+        "Get": "GetItem",
+    }
+    for item in operation.parameters.get("TransactItems", []):
+        for kind, parameters in item.items():
+            if kind not in actions:
+                raise UnknownCallError(f"dynamodb:{operation.name} ({kind})")
+            yield Call(f"dynamodb:{actions[kind]}", _table(parameters))
+
+
+def _batch(operation: Operation) -> Iterator[Call]:
+    for table in operation.parameters.get("RequestItems", {}):
+        yield Call(f"dynamodb:{operation.name}", _table({"TableName": table}))
+
+
+def _topic(parameters: Parameters) -> str:
+    # A message to a phone number has no topic and is a right on "*".
+    return str(parameters.get("TopicArn") or parameters.get("TargetArn") or "*")
+
+
+def _queue(parameters: Parameters) -> str:
+    return _arn(
+        "sqs", str(parameters.get("QueueUrl") or "").rpartition("/")[2] or str(parameters.get("QueueName"))
+    )
+
+
+def _log_stream(parameters: Parameters) -> str:
+    group, stream = parameters.get("logGroupName", ""), parameters.get("logStreamName", "")
+    return _arn("logs", f"log-group:{group}:log-stream:{stream}")
+
+
+def _metrics(operation: Operation) -> Iterator[Call]:
+    """CloudWatch signs with the name `monitoring`; its actions are called `cloudwatch:`, on no resource."""
+    yield Call(f"cloudwatch:{operation.name}", "*")
+
+
+def _buses(operation: Operation) -> Iterator[Call]:
+    for entry in operation.parameters.get("Entries", []):
+        bus = str(entry.get("EventBusName") or "default")
+        resource = bus if bus.startswith("arn:") else _arn("events", f"event-bus/{bus}")
+        context = {
+            "events:source": str(entry.get("Source", "")),
+            "events:detail-type": str(entry.get("DetailType", "")),
+        }
+        yield Call("events:PutEvents", resource, context)
+
+
+def _secret(parameters: Parameters) -> str:
+    """A secret's ARN ends in six characters of its own, so a name has to be looked up."""
+    name = str(parameters.get("SecretId", ""))
+    if name.startswith("arn:"):
+        return name
+    secret = secretsmanager_backends[ACCOUNT][REGION].secrets.get(name)
+    return str(secret.arn) if secret else _arn("secretsmanager", f"secret:{name}")
+
+
+def _bucket(parameters: Parameters) -> str:
+    return f"arn:aws:s3:::{parameters['Bucket']}"
+
+
+def _object(parameters: Parameters) -> str:
+    return f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}"
+
+
+def _role(parameters: Parameters) -> str:
+    return str(parameters.get("RoleArn", ""))
+
+
+_TABLE: dict[str, _Row] = {
+    "dynamodb:GetItem": _on(_table),
+    "dynamodb:PutItem": _on(_table),
+    "dynamodb:UpdateItem": _on(_table),
+    "dynamodb:DeleteItem": _on(_table),
+    "dynamodb:Query": _on(_table_or_index),
+    "dynamodb:Scan": _on(_table_or_index),
+    "dynamodb:DescribeTable": _on(_table),
+    "dynamodb:DescribeTimeToLive": _on(_table),
+    "dynamodb:TransactWriteItems": _transaction,
+    "dynamodb:TransactGetItems": _transaction,
+    "dynamodb:BatchGetItem": _batch,
+    "dynamodb:BatchWriteItem": _batch,
+    "sns:Publish": _on(_topic),
+    "sns:PublishBatch": _on(_topic, "Publish"),
+    "sns:GetTopicAttributes": _on(_topic),
+    "sqs:SendMessage": _on(_queue),
+    "sqs:SendMessageBatch": _on(_queue, "SendMessage"),
+    "sqs:ReceiveMessage": _on(_queue),
+    "sqs:DeleteMessage": _on(_queue),
+    "sqs:DeleteMessageBatch": _on(_queue, "DeleteMessage"),
+    "sqs:ChangeMessageVisibility": _on(_queue),
+    "sqs:GetQueueAttributes": _on(_queue),
+    "sqs:GetQueueUrl": _on(_queue),
+    "logs:CreateLogGroup": _on(_log_stream),
+    "logs:CreateLogStream": _on(_log_stream),
+    "logs:PutLogEvents": _on(_log_stream),
+    "logs:FilterLogEvents": _on(_log_stream),
+    "logs:GetLogEvents": _on(_log_stream),
+    "logs:DescribeLogStreams": _on(_log_stream),
+    "monitoring:PutMetricData": _metrics,
+    "monitoring:GetMetricData": _metrics,
+    "monitoring:GetMetricStatistics": _metrics,
+    "monitoring:DescribeAlarms": _metrics,
+    "xray:PutTraceSegments": _on(_anything),
+    "xray:PutTelemetryRecords": _on(_anything),
+    "events:PutEvents": _buses,
+    "secretsmanager:GetSecretValue": _on(_secret),
+    "secretsmanager:DescribeSecret": _on(_secret),
+    "s3:ObjectGet": _on(_object, "GetObject"),
+    "s3:ObjectHead": _on(_object, "GetObject"),
+    "s3:ObjectPut": _on(_object, "PutObject"),
+    "s3:ObjectDelete": _on(_object, "DeleteObject"),
+    "s3:BucketGet": _on(_bucket, "ListBucket"),
+    "s3:BucketHead": _on(_bucket, "ListBucket"),
+    "sts:AssumeRole": _on(_role),
+}

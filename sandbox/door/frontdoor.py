@@ -1,0 +1,121 @@
+"""The sandbox's one door: every HTTP request comes in here and is sent to the service it is signed for."""
+
+import json
+import threading
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.wrappers import Request, Response
+
+from sandbox.account import AwsError
+from sandbox.door.calls import signing_scope
+from sandbox.door.iam import Iam
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+OWN = "/_sandbox/"
+_PUT_EVENTS = "AWSEvents.PutEvents"
+
+
+class FrontDoor:
+    """Routes by the SigV4 credential scope's service.
+
+    `strict` maps a service (`lambda`, `ecr`) to the application that stands for it; these check permissions
+    for themselves. `put_events` takes EventBridge's PutEvents. `own` takes what is below `/_sandbox/`.
+    Everything else is moto's, after `iam` has let it pass.
+    """
+
+    def __init__(
+        self,
+        iam: Iam,
+        strict: Mapping[str, "WSGIApplication"],
+        put_events: "WSGIApplication",
+        own: "WSGIApplication",
+    ) -> None:
+        self._iam = iam
+        self._strict = strict
+        self._put_events = put_events
+        self._own = own
+        self._moto = DomainDispatcherApplication(create_backend_app)
+        # moto looks at a condition and writes in two steps; on AWS a conditional write is one.
+        self._dynamodb = threading.Lock()
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not _is_loopback(environ.get("HTTP_HOST", "")):
+            return _foreign_host(environ)(environ, start_response)
+        if environ.get("PATH_INFO", "").startswith(OWN):
+            return self._own(environ, start_response)
+        _, service = signing_scope(environ)
+        if _from_a_web_page(environ) or not service:
+            return _unsigned()(environ, start_response)
+        if service in self._strict:
+            return self._strict[service](environ, start_response)
+        try:
+            self._iam.authorize_request(environ)
+        except AwsError as refusal:
+            return _refusal(environ, service, refusal)(environ, start_response)
+        if environ.get("HTTP_X_AMZ_TARGET") == _PUT_EVENTS:
+            return self._put_events(environ, start_response)
+        return self._ask_moto(environ, start_response, service)
+
+    def _ask_moto(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse", service: str
+    ) -> Iterable[bytes]:
+        answer: Iterable[bytes]
+        if service == "dynamodb":
+            with self._dynamodb:
+                answer = self._moto(environ, start_response)
+        else:
+            answer = self._moto(environ, start_response)
+        return answer
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether a request was sent to this machine by its name. A web page's domain that was pointed
+    at 127.0.0.1 (DNS rebinding) was not."""
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return name in {"127.0.0.1", "localhost", "[::1]"} or name.endswith(".localhost")
+
+
+def _from_a_web_page(environ: "WSGIEnvironment") -> bool:
+    """Browsers name the page a request comes from; no SDK does. A page must not drive a sandbox that
+    runs code, and anybody may write "sandbox" for an access key."""
+    return "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE", "none") not in {
+        "none",
+        "same-origin",
+    }
+
+
+def _foreign_host(environ: "WSGIEnvironment") -> Response:
+    text = f"The sandbox answers on 127.0.0.1 and localhost, not as {environ.get('HTTP_HOST', '')!r}.\n"
+    return Response(text, 421, content_type="text/plain; charset=utf-8")
+
+
+def _unsigned() -> Response:
+    body = {
+        "message": "Missing Authentication Token",
+        "hint": "This is an AWS endpoint: use the AWS CLI or an SDK with AWS_ENDPOINT_URL. "
+        f"The service behind its API Gateway is at {OWN}api/ (try {OWN}api/health).",
+    }
+    return Response(json.dumps(body), 403, content_type="application/json")
+
+
+def _refusal(environ: "WSGIEnvironment", service: str, refusal: AwsError) -> Response:
+    """A refusal in the form the caller's SDK reads: XML for the query protocol and S3, else JSON."""
+    request_id = str(uuid.uuid4())
+    code, message = escape(refusal.code), escape(refusal.message)
+    what = f"<Code>{code}</Code><Message>{message}</Message>"
+    if service == "s3":
+        xml = f"<Error>{what}<RequestId>{request_id}</RequestId></Error>"
+    elif Request(environ).mimetype == "application/x-www-form-urlencoded":
+        error = f"<Error><Type>Sender</Type>{what}</Error>"
+        xml = f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>"
+    else:
+        headers: dict[str, Any] = {"x-amzn-RequestId": request_id, "x-amzn-ErrorType": refusal.code}
+        body = json.dumps({"__type": refusal.code, "message": refusal.message})
+        return Response(body, refusal.status, headers, content_type="application/x-amz-json-1.0")
+    return Response(xml, refusal.status, content_type="text/xml")

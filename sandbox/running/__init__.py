@@ -1,0 +1,1 @@
+"""Functions run: one process per concurrent invocation, behind the Runtime API."""

@@ -1,0 +1,273 @@
+"""Functions run: which worker takes an invocation, where its code lies, how many run at once."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sandbox.account import AwsError, Credentials
+from sandbox.awslambda.packages import ImageCode, ZipCode
+from sandbox.building import images
+from sandbox.running.logs import WriteLog
+from sandbox.running.programs import Invocation, Program
+from sandbox.running.workers import Worker, failed_before_start
+
+DEFAULT_CONCURRENCY = 10
+"""Of one function without a reservation: what a new account has in all."""
+IDLE_SECONDS = 300.0
+MOST_IDLE = 12
+"""Idle workers kept warm in all; the longest idle goes first."""
+ENTRYPOINT = "/lambda-entrypoint.sh"
+"""The entry point of AWS's base images, which runs `python -m awslambdaric` with the CMD."""
+
+
+class CannotRunError(Exception):
+    """The code cannot be started at all: `error_type` and text as Lambda reports them."""
+
+    def __init__(self, error_type: str, reason: str) -> None:
+        super().__init__(reason)
+        self.error_type = error_type
+
+
+class Runtime:
+    """Runs programs in worker processes of their own, under their role's credentials."""
+
+    def __init__(
+        self,
+        *,
+        credentials: Callable[[str, str], Credentials],
+        endpoint_url: Callable[[], str],
+        write_log: WriteLog,
+        state_dir: Path,
+    ) -> None:
+        """`credentials` gets the role's ARN and the function's name, as `Iam.session` does.
+
+        `state_dir` keeps unpacked code; it may be deleted when the sandbox is down.
+        """
+        self._credentials = credentials
+        self._endpoint_url = endpoint_url
+        self._write_log = write_log
+        self._code_dir = state_dir / "code"
+        self._lock = threading.Lock()
+        self._unpacking = threading.Lock()
+        self._idle: list[Worker] = []
+        self._all: set[Worker] = set()
+        self._running: dict[str, int] = {}
+        self._retired: set[str] = set()
+        self._stopped = False
+
+    def invoke(
+        self,
+        program: Program,
+        payload: bytes,
+        *,
+        invoked_arn: str,
+        request_id: str | None = None,
+        client_context: str | None = None,
+        concurrency: int | None = None,
+    ) -> Invocation:
+        """Run one invocation and wait for its end.
+
+        `concurrency` is the function's reservation. Raises AwsError `TooManyRequestsException` when as many
+        invocations of the function run already.
+        """
+        request_id = request_id or str(uuid.uuid4())
+        self._enter(program.function, concurrency)
+        try:
+            try:
+                worker = self._take_idle(program) or self._start(program)
+            except CannotRunError as problem:
+                outcome, lines = failed_before_start(program, request_id, problem.error_type, str(problem))
+                now = int(time.time() * 1000)
+                stream = f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{program.version}]{uuid.uuid4().hex}"
+                self._write_log(program.log_group, stream, [(now, line) for line in lines])
+                return outcome
+            try:
+                return worker.run(payload, request_id, invoked_arn, client_context)
+            finally:
+                self._put_back(worker)
+        finally:
+            with self._lock:
+                self._running[program.function] -= 1
+
+    def retire(self, identity: str) -> None:
+        """Stop the workers of something that will not be invoked again, each when it is free."""
+        with self._lock:
+            self._retired.add(identity)
+            gone = [worker for worker in self._idle if worker.program.identity == identity]
+            self._forget(gone)
+        for worker in gone:
+            worker.stop()
+
+    def stop(self) -> None:
+        """End every worker, busy or not."""
+        with self._lock:
+            self._stopped = True
+            workers = list(self._all)
+            self._forget(workers)
+        for worker in workers:
+            worker.stop()
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes of all workers."""
+        with self._lock:
+            return sorted(worker.pid for worker in self._all if worker.pid is not None)
+
+    # --- the pool -------------------------------------------------------------------------------------
+
+    def _enter(self, function: str, reserved: int | None) -> None:
+        with self._lock:
+            running = self._running.get(function, 0)
+            if running >= (DEFAULT_CONCURRENCY if reserved is None else reserved):
+                reason = "ReservedFunctionConcurrent" if reserved is not None else "Concurrent"
+                raise AwsError(
+                    "TooManyRequestsException",
+                    "Rate Exceeded.",
+                    429,
+                    {"Reason": f"{reason}InvocationLimitExceeded"},
+                )
+            self._running[function] = running + 1
+
+    def _take_idle(self, program: Program) -> Worker | None:
+        """A warm worker of this program. Those idle for long are stopped on the way."""
+        with self._lock:
+            stale = [w for w in self._idle if time.monotonic() - w.idle_since > IDLE_SECONDS or not w.usable]
+            self._forget(stale)
+            warm = next((w for w in reversed(self._idle) if w.program.identity == program.identity), None)
+            if warm:
+                self._idle.remove(warm)
+        for worker in stale:
+            worker.stop()
+        return warm
+
+    def _put_back(self, worker: Worker) -> None:
+        with self._lock:
+            keep = worker.usable and not self._stopped and worker.program.identity not in self._retired
+            surplus = [] if keep else [worker]
+            if keep:
+                self._idle.append(worker)
+                if len(self._idle) > MOST_IDLE:
+                    surplus = [min(self._idle, key=lambda idle: idle.idle_since)]
+            self._forget(surplus)
+        for gone in surplus:
+            gone.stop()
+
+    def _forget(self, workers: list[Worker]) -> None:
+        for worker in workers:
+            self._all.discard(worker)
+            if worker in self._idle:
+                self._idle.remove(worker)
+
+    def _start(self, program: Program) -> Worker:
+        folder, handler, image_environment = self._prepare(program)
+        try:
+            credentials = self._credentials(program.role_arn, program.function)
+        except AwsError:
+            raise AwsError(
+                "AccessDeniedException",
+                "The role defined for the function cannot be assumed by Lambda.",
+                403,
+            ) from None
+        worker = Worker(
+            program,
+            task_root=folder,
+            handler=handler,
+            image_environment=image_environment,
+            credentials=credentials,
+            endpoint_url=self._endpoint_url(),
+            write_log=self._write_log,
+        )
+        with self._lock:
+            self._all.add(worker)
+            stopped = self._stopped
+        if stopped:
+            worker.stop()
+            raise AwsError("ServiceException", "The sandbox is shutting down.", 500)
+        return worker
+
+    # --- code -----------------------------------------------------------------------------------------
+
+    def _prepare(self, program: Program) -> tuple[Path, str, Mapping[str, str]]:
+        """Where the program runs, its handler and its image's environment. Raises CannotRunError."""
+        if isinstance(program.code, ZipCode):
+            return self._unzipped(program.code), program.handler or "", {}
+        image = program.code
+        settings = image.config.get("config") or {}
+        handler, entrypoint = image_handler(settings, program.image_config)
+        if image.architecture != program.architecture:
+            raise CannotRunError("Runtime.InvalidEntrypoint", f"fork/exec {entrypoint}: exec format error")
+        if handler is None:
+            raise CannotRunError(
+                "Runtime.InvalidEntrypoint",
+                f"Couldn't start {entrypoint}: the sandbox runs images whose command is one Python handler, "
+                f'as in CMD ["app.handler"]',
+            )
+        environment = dict(pair.partition("=")[::2] for pair in settings.get("Env") or [])
+        directory = program.image_config.get("WorkingDirectory") or settings.get("WorkingDir") or "/var/task"
+        folder = self._unpacked(image) / str(directory).lstrip("/")
+        if not folder.is_dir():
+            raise CannotRunError("Runtime.InvalidWorkingDir", f"chdir {directory}: no such file or directory")
+        return folder, handler, environment
+
+    def _unpacked(self, image: ImageCode) -> Path:
+        try:
+            return self._once(
+                image.sha256, lambda target: images.unpack(image.manifest, image.read_blob, target)
+            )
+        except images.UnpackError as problem:
+            raise CannotRunError("Runtime.InvalidImage", str(problem)) from None
+
+    def _unzipped(self, code: ZipCode) -> Path:
+        def unzip(target: Path) -> None:
+            # `extractall` keeps every member below the target, whatever its name says.
+            with zipfile.ZipFile(io.BytesIO(code.content)) as archive:
+                archive.extractall(target)
+
+        return self._once(hashlib.sha256(code.content).hexdigest(), unzip)
+
+    def _once(self, name: str, unpack: Callable[[Path], object]) -> Path:
+        """The folder `name`, unpacked when it is not there yet; never seen half done."""
+        folder = self._code_dir / name
+        with self._unpacking:
+            if not folder.is_dir():
+                self._code_dir.mkdir(parents=True, exist_ok=True)
+                unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=self._code_dir))
+                try:
+                    unpack(unfinished)
+                    unfinished.rename(folder)
+                except BaseException:
+                    shutil.rmtree(unfinished, ignore_errors=True)
+                    raise
+        return folder
+
+
+def image_handler(settings: Mapping[str, object], override: Mapping[str, object]) -> tuple[str | None, str]:
+    """The Python handler an image starts, if it starts one, and its entry point for messages.
+
+    `override` is the function's ImageConfig. As in Docker, ENTRYPOINT and CMD together are the command.
+    """
+    entrypoint = _words(override.get("EntryPoint")) or _words(settings.get("Entrypoint"))
+    command = _words(override.get("Command")) or _words(settings.get("Cmd"))
+    words = [*entrypoint, *command]
+    shown = words[0] if entrypoint else ENTRYPOINT
+    if words[:1] == [ENTRYPOINT]:
+        words = words[1:]
+    elif "awslambdaric" in words:
+        words = words[words.index("awslambdaric") + 1 :]
+    if len(words) == 1 and "." in words[0] and not words[0].startswith("/"):
+        return words[0], shown
+    return None, shown if words else json.dumps(words)
+
+
+def _words(value: object) -> list[str]:
+    return [str(word) for word in value] if isinstance(value, list) else []
