@@ -35,8 +35,13 @@ sandbox: $(READY) ## an AWS account on this laptop, with the stack in it, until 
 	@$(RUN) sandbox up --port $(SANDBOX_PORT)
 
 .PHONY: test
-test: $(READY) ## all tests, and the coverage of the core
+test: $(READY) ## all tests
 	@$(RUN) pytest -n auto
+
+.PHONY: coverage
+coverage: $(READY) ## line and branch coverage of the core, which must be 100 %
+	@$(RUN) coverage run -m pytest -q tests/unit tests/stories
+	@$(RUN) coverage report
 
 .PHONY: lint
 lint: $(READY) ## format, lint and types
@@ -51,8 +56,8 @@ docs: $(READY) ## draw again what documents show of the code
 .PHONY: mutate
 mutate: $(READY) ## break every decision in rollout.py and see a test notice (a minute)
 	@rm -rf mutants && mkdir -p .build && $(RUN) mutmut run >.build/mutmut.log 2>&1 || { tail -n 40 .build/mutmut.log; exit 1; }
-	@$(RUN) mutmut results
 	@$(RUN) mutmut export-cicd-stats >/dev/null && $(RUN) json.tool mutants/mutmut-cicd-stats.json
+	@! $(RUN) mutmut results | grep . # a survivor is named, and fails
 
 PIN := --generate-hashes --no-header --no-annotate --output-file
 # In the deployer's package, as little as possible: Lambda's Python brings boto3 and what that needs.

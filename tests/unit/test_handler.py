@@ -92,6 +92,7 @@ def test_what_may_have_been_a_push_is_logged_counted_and_raised(lines: Lines) ->
     assert "EventUnreadable" in counted(logged)
 
 
+@pytest.mark.filterwarnings("ignore:No application metrics to publish")  # true: it got no further
 def test_a_start_with_bad_settings_says_which(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TABLE_NAME")
 
