@@ -37,6 +37,7 @@ SERVICE = Path(__file__).parents[1] / "service"
 _PATIENCE_SECONDS = 60
 _LOOK_SECONDS = 0.05
 _USER_SECONDS = 0.05  # between two requests of a user
+_MOST_CALLS = 6  # the control plane grants an account 15 a second
 _COLOURS = {
     Phase.SUCCEEDED: "green",
     Phase.REVERTED: "yellow",
@@ -62,9 +63,10 @@ class Release:
 
 
 def _failing_health() -> Overrides:
-    """The service whose /health answers 503, whatever it finds."""
-    code = (SERVICE / "app.py").read_text()
-    return {"app.py": _replace(code, "503 if failing else 200", "503").encode()}
+    """A release that needs a variable nobody has set: its /health answers 503."""
+    code = (SERVICE / "chalicelib" / "health.py").read_text()
+    needy = _replace(code, 'required = ["ENVIRONMENT"]', 'required = ["ENVIRONMENT", "PAYMENT_API_KEY"]')
+    return {"chalicelib/health.py": needy.encode()}
 
 
 def _dying_on_import() -> Overrides:
@@ -88,7 +90,7 @@ RELEASES = (
         "3-unwell",
         Phase.REVERTED,
         _failing_health,
-        told="GET /health answered 503",
+        told="(?s)GET /health answered 503.*PAYMENT_API_KEY",
         shown=True,
     ),
     Release(
@@ -176,6 +178,7 @@ class Demo:
         self.good: set[str] = set()  # digests that users may meet
         self.wrong: list[str] = []
         self.seconds: dict[str, float] = {}  # deployment id -> from the push to live
+        self.calls: Counter[str] = Counter()  # of the deployer to Lambda, for the last healthy release
 
     def play(self) -> None:
         """All releases, one after the other, and what the users got meanwhile."""
@@ -189,7 +192,7 @@ class Demo:
         self.users.stop()
 
     def _play(self, release: Release) -> None:
-        before = self._where()
+        before, trail = self._where(), Counter(self.sandbox.iam.trail)
         pushed_at = datetime.now(UTC)
         digest = self._push(release)
         ended = self._follow(digest)
@@ -197,6 +200,7 @@ class Demo:
         after = self._where()
         if release.ends is Phase.SUCCEEDED:
             self.good.add(digest)
+            self.calls = self._calls_to_lambda(self.sandbox.iam.trail - trail)
             self.seconds[ended.id] = (_reached(ended, Phase.CONFIRMING) - pushed_at).total_seconds()
         expected = digest if release.ends is Phase.SUCCEEDED else before[0]
         self._expect(ended.phase is release.ends, f"it ended {ended.phase}, and must end {release.ends}")
@@ -229,7 +233,6 @@ class Demo:
         until = time.monotonic() + _PATIENCE_SECONDS
         while time.monotonic() < until:
             going = [d for d in self.ledger.look().open if d.image.digest == digest]
-            # Two that were pushed in the same second do not sort by time.
             ended = [d for d in self.ledger.history(len(RELEASES)) if d.image.digest == digest and not going]
             for deployment in going or ended:
                 for moment in deployment.timeline[told:]:
@@ -265,6 +268,15 @@ class Demo:
         """As it is: a line that is longer than the terminal stays one line, so that it can be copied."""
         self.console.print(Text(text), soft_wrap=True)
 
+    def _calls_to_lambda(self, trail: Counter[tuple[str, str]]) -> Counter[str]:
+        return Counter(
+            {
+                action.removeprefix("lambda:"): count
+                for (caller, action), count in trail.items()
+                if caller == self.outputs["DeployerName"] and action.startswith("lambda:")
+            }
+        )
+
     def _expect(self, right: bool, otherwise: str) -> None:
         if not right:
             self.wrong.append(otherwise)
@@ -276,12 +288,14 @@ class Demo:
         self.console.print(self._history())
         self.console.print(self._answers())
         self._times()
+        self._count_calls()
 
     def _history(self) -> Table:
-        table = Table(title="History", title_justify="left")
+        table = Table(title="History, the newest first", title_justify="left")
         for column in ("deployment", "revision", "image", "ended", "seconds to live"):
             table.add_column(column)
-        for deployment in self.ledger.history(20):
+        # Two that were pushed in the same second do not sort by their ids.
+        for deployment in sorted(self.ledger.history(len(RELEASES)), key=lambda d: d.since, reverse=True):
             seconds = self.seconds.get(deployment.id)
             table.add_row(
                 deployment.id,
@@ -319,6 +333,16 @@ class Demo:
             f"deployer starts cold), then {', '.join(f'{each:.2f} s' for each in own[1:])} (warm; the new "
             "version's own cold start included)."
         )
+
+    def _count_calls(self) -> None:
+        """GetFunction has a generous limit of its own, and InvokeFunction is not of the control plane."""
+        calls = dict(sorted(self.calls.items()))
+        apart = {name: calls.pop(name, 0) for name in ("GetFunction", "InvokeFunction")}
+        told = ", ".join(f"{name} {count}" for name, count in calls.items())
+        beside = ", ".join(f"{name} {count}" for name, count in apart.items())
+        total = sum(calls.values())
+        self._say(f"The deployer's calls to Lambda for the last release: {told}; apart from these, {beside}.")
+        self._expect(0 < total <= _MOST_CALLS, f"{total} control-plane calls; at most {_MOST_CALLS} are fine")
 
 
 def _reached(deployment: Deployment, phase: Phase) -> datetime:

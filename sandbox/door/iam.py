@@ -6,6 +6,7 @@ the account's administrator, as with the dummy keys that `sandbox up` prints.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qs
 
@@ -32,7 +33,13 @@ _SESSION_SECONDS = 7 * 24 * 3600
 
 
 class Iam:
-    """The account's identity and access management. Safe to use from several threads."""
+    """The account's identity and access management. Safe to use from several threads.
+
+    `trail` counts what sessions were let do, by session name (for a function, its name) and action.
+    """
+
+    def __init__(self) -> None:
+        self.trail: Counter[tuple[str, str]] = Counter()
 
     def session(self, role_arn: str, name: str = "sandbox") -> Credentials:
         """Temporary credentials of a role, for a function's worker.
@@ -109,6 +116,7 @@ class Iam:
         if verdict is Verdict.SILENT:
             reason = f"because no identity-based policy allows the {call.action} action"
             raise _denied(session, call.action, call.resource, reason)
+        self.trail[session.session_name, call.action] += 1
 
     def _decide(self, role_arn: str, call: Call) -> Verdict:
         try:
