@@ -26,16 +26,16 @@ from rich.table import Table
 from rich.text import Text
 
 from deployer.aws.ledger import DynamoLedger
-from deployer.model import Deployment, Phase, short
+from deployer.model import Deployment, Moment, Phase, short
+from deployer.rollout import ENDED
 from sandbox.account import Settings
 from sandbox.building import images
 from sandbox.cli import PARAMETERS, TEMPLATE
 from sandbox.cloudformation import stack
 from sandbox.server import Sandbox
+from sandbox.waiting import until
 
 SERVICE = Path(__file__).parents[1] / "service"
-_PATIENCE_SECONDS = 60
-_LOOK_SECONDS = 0.05
 _USER_SECONDS = 0.05  # between two requests of a user
 _MOST_CALLS = 6  # the control plane grants an account 15 a second
 _COLOURS = {
@@ -153,14 +153,14 @@ class Mail:
 
     def read(self) -> tuple[str, str]:
         """The next message's subject and text."""
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < until:
-            for message in self._sqs.receive_message(QueueUrl=self._queue).get("Messages", []):
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-                told = json.loads(message["Body"])
-                return told["Subject"], told["Message"]
-            time.sleep(_LOOK_SECONDS)
-        raise SystemExit(f"demo: no message reached the topic within {_PATIENCE_SECONDS} s")
+        message = until(self._received, "a message on the topic")[0]
+        self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        told = json.loads(message["Body"])
+        return told["Subject"], told["Message"]
+
+    def _received(self) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = self._sqs.receive_message(QueueUrl=self._queue).get("Messages", [])
+        return messages
 
 
 class Demo:
@@ -229,26 +229,28 @@ class Demo:
 
     def _follow(self, digest: str) -> Deployment:
         """Print each move as it appears in the ledger, until the deployment of `digest` has ended."""
-        told = 0
-        until = time.monotonic() + _PATIENCE_SECONDS
-        while time.monotonic() < until:
-            going = [d for d in self.ledger.look().open if d.image.digest == digest]
-            ended = [d for d in self.ledger.history(len(RELEASES)) if d.image.digest == digest and not going]
-            for deployment in going or ended:
-                for moment in deployment.timeline[told:]:
-                    style = _COLOURS.get(moment.phase, "cyan")
-                    self.console.print(
-                        Text(f"  {moment.at:%H:%M:%S.%f}"[:-3], style="dim"),
-                        Text(f"{moment.phase:<10}", style=style),
-                        Text(moment.because),
-                        soft_wrap=True,
-                    )
-                told = len(deployment.timeline)
-            if ended:
-                return ended[0]
-            time.sleep(_LOOK_SECONDS)
-        self._show_log()
-        raise SystemExit(f"demo: the deployment of {short(digest)} did not end within {_PATIENCE_SECONDS} s")
+        told: list[Moment] = []
+
+        def ended() -> Deployment | None:
+            known = (*self.ledger.look().open, *self.ledger.history(len(RELEASES)))
+            found = next((deployment for deployment in known if deployment.image.digest == digest), None)
+            if found is None:
+                return None
+            for moment in found.timeline[len(told) :]:
+                self._print_move(moment)
+                told.append(moment)
+            return found if found.phase in ENDED else None
+
+        try:
+            return until(ended, f"the end of the deployment of {short(digest)}")
+        except TimeoutError:
+            self._show_log()
+            raise
+
+    def _print_move(self, moment: Moment) -> None:
+        time_of_day = f"  {moment.at:%H:%M:%S.%f}"[:-3]
+        phase = Text(f"{moment.phase:<10}", style=_COLOURS.get(moment.phase, "cyan"))
+        self.console.print(Text(time_of_day, style="dim"), phase, Text(moment.because), soft_wrap=True)
 
     def _show_log(self) -> None:
         group = f"/aws/lambda/{self.outputs['DeployerName']}"
@@ -358,7 +360,11 @@ def main() -> int:
         console.print(Text(f"sandbox: {sandbox.url}; creating the stack of {TEMPLATE.name}"))
         outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
         demo = Demo(sandbox, outputs, console)
-        demo.play()
+        try:
+            demo.play()
+        except TimeoutError as waited:
+            console.print(Text(f"demo: {waited}", style="bold red"))
+            return 1
         demo.report()
     console.print(Text(f"The demo took {time.monotonic() - began:.0f} s."))
     if demo.wrong:

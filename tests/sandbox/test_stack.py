@@ -29,7 +29,7 @@ class Stack:
         self.outputs: dict[str, str] = {}
 
     def deploy(self, template: Path = stack.TEMPLATE, **parameters: str) -> dict[str, str]:
-        names = {"ServiceName": self.name, "RepositoryName": self.name}
+        names = {"ServiceName": self.name, "RepositoryName": self.name, "GeminiApiKey": "no-real-key"}
         self.outputs = stack.deploy(self.aws, template, {**names, **parameters}, self.name)
         return self.outputs
 
