@@ -28,6 +28,7 @@ from deployer.model import (
     deployment_id,
 )
 from deployer.ports import (
+    Answer,
     Clock,
     Function,
     Lease,
@@ -39,11 +40,15 @@ from deployer.ports import (
     Registry,
 )
 from deployer.rollout import Action, PointLive, Publish, RunChecks, Step, UpdateCode, Wait
-from deployer.smoke import Check, run_checks
+from deployer.smoke import INVOCATION_SECONDS, Check, run_checks
 
 # Below this many seconds of Lambda time nothing new is begun; the next sweep goes on. One invocation of the
-# service may take 90 s (`aws.clients`), and must be over and written down before Lambda's time is.
-RESERVE_SECONDS = 100
+# service must be over, and written down, before Lambda's time is.
+RESERVE_SECONDS = INVOCATION_SECONDS + 10
+# Among so many of the last deployments a late event looks for a sweep that was quicker.
+_RECENT = 10
+# So many undelivered messages are tried again in one invocation, after its work.
+_MOST_NOTICES = 3
 # A lease outlives its holder by this much, so that a holder that is being stopped cannot meet its successor.
 LEASE_MARGIN_SECONDS = 10
 
@@ -101,16 +106,21 @@ class Controller:
 
     def push(self, deployment: Deployment) -> None:
         """Note a request and see to it that it ends. The same request again does no harm."""
-        if not self.ledger.request(deployment):
+        known = (*self.ledger.look().open, *self.ledger.history(_RECENT))
+        if deployment.source is Source.PUSH and rollout.covered(deployment, known):
+            self.journal.note("the sweep saw this push before its event came", deployment)
+        elif not self.ledger.request(deployment):
             self.journal.note("this push was noted before", deployment)
         self.settle()
 
     def retry(self, image: Image, by: str, event_id: str) -> Deployment:
-        """Lift the quarantine of an image and deploy it."""
+        """Deploy an image although it is in quarantine. The quarantine is lifted when it is live."""
         now = self.clock.now()
-        deployment = Deployment(deployment_id(now, event_id), image, Source.RETRY, now)
-        self.ledger.pardon(image.digest)
-        self.journal.note(f"{by} lifted the quarantine of {image}", deployment)
+        asked = Deployment(deployment_id(now, event_id), image, Source.RETRY, now)
+        # A command whose caller lost patience comes again: it is still the same wish.
+        same = (d for d in self.ledger.look().open if d.source is Source.RETRY and d.image == image)
+        deployment = next(same, asked)
+        self.journal.note(f"{by} retries {image}", deployment)
         self.push(deployment)
         return self.ledger.find(deployment.id) or deployment
 
@@ -129,16 +139,29 @@ class Controller:
 
     def settle(self) -> None:
         """Work until nothing is left to do, somebody else is doing it, or Lambda's time is nearly over."""
-        while self._settle_under_lease() and self._waiting():
+        while self._something_to_do() and self._settle_under_lease():
             pass
 
     # -- the loop -----------------------------------------------------------------------------------------
 
+    def _something_to_do(self) -> bool:
+        """One read of the ledger and one of the tag: all that an idle sweep costs.
+
+        After a lease it finds what arrived since its last look, from somebody who saw us at work and left.
+        """
+        book = self.ledger.look()
+        if book.open or any(rollout.due(notice, self.clock.now()) for notice in book.notices):
+            return True
+        try:
+            tagged = self.ports.registry.tagged(self.service.release_tag)
+        except Refused as error:
+            self.journal.note(rollout.refusal(None, str(error)))
+            return False
+        return rollout.sweep_finds(book, tagged)
+
     def _settle_under_lease(self) -> bool:
         """True if it ran out of work rather than of time or of its lease."""
-        now = self.clock.now()
-        expires = now + timedelta(seconds=self.clock.remaining() + LEASE_MARGIN_SECONDS)
-        lease = self.ledger.acquire(self.holder, now, expires)
+        lease = self._acquire()
         if lease is None:
             # The holder looks for new requests after it has released the lease, so ours will be seen.
             self.journal.note("another deployer is at work and will take this up")
@@ -152,9 +175,18 @@ class Controller:
             with suppress(LookAgain):  # a lease that cannot be given back expires by itself
                 self.ledger.release(lease)
 
-    def _waiting(self) -> bool:
-        """Did a request arrive after the last look, from somebody who saw us at work and went away?"""
-        return bool(self.ledger.look().open)
+    def _acquire(self) -> Lease | None:
+        """The lease, or None. A holder's writes can be in the way for a moment; that is not "held"."""
+        for pause in (0.1, 0.2, 0.4):
+            with suppress(LookAgain):
+                return self._try_to_acquire()
+            self.clock.sleep(pause)
+        return self._try_to_acquire()
+
+    def _try_to_acquire(self) -> Lease | None:
+        now = self.clock.now()
+        expires = now + timedelta(seconds=self.clock.remaining() + LEASE_MARGIN_SECONDS)
+        return self.ledger.acquire(self.holder, now, expires)
 
 
 class _Turns:
@@ -165,38 +197,49 @@ class _Turns:
         self.function, self.registry = ports.function, ports.registry
         self.ledger, self.clock = ports.ledger, ports.clock
         self.refused: str | None = None  # what AWS said to the last action, if it said no
-        self.misses = 0  # turns in a row in which the world said "not now"
+        self.missed: str | None = None  # what AWS said to the last call, if it said "not now"
+        self.misses = 0  # how often in a row it did
 
     def run(self) -> bool:
         """Turn until there is nothing left to do (True) or the time is nearly over (False)."""
-        for notice in self.ledger.look().notices:
-            self._tell(notice)
         while self.clock.remaining() > RESERVE_SECONDS:
             try:
                 if not self._turn():
+                    self._tell_again()
                     return True
             except LookAgain as reason:
-                self.misses += 1
-                self.journal.note(f"looking again: {reason}")
-                self.clock.sleep(min(5.0, 0.1 * 2**self.misses))
+                self._look_again_because(reason)
             else:
-                self.misses = 0
+                self.missed, self.misses = None, 0
         self.journal.note("out of time; the next sweep goes on from here")
         return False
+
+    def _look_again_because(self, reason: LookAgain) -> None:
+        self.missed = str(reason)
+        self.misses += 1
+        self.journal.note(f"looking again: {reason}")
+        self.clock.sleep(min(5.0, 0.1 * 2**self.misses))
 
     def _turn(self) -> bool:
         """One step of the deployment that is under way, or take up the next. False: nothing to do."""
         book = self.ledger.look()
         deployment = rollout.underway(book)
-        if deployment is None:
+        if deployment:
+            self._advance(deployment, book)
+            return True
+        try:
             tagged = self.registry.tagged(self.service.release_tag)
-            deployment, superseded = rollout.triage(book.open, tagged)
-            for request in superseded:
-                self._supersede(request, deployment, tagged, book)
-            if deployment is None:
-                return bool(superseded) or self._sweep(book, tagged)
-        self._advance(deployment, book)
-        return True
+        except Refused as error:
+            for request in book.open:
+                self._end(rollout.blinded(request, self._refusal(None, error), self.clock.now()), book)
+            return False
+        deployment, superseded = rollout.triage(book.open, tagged)
+        for request in superseded:
+            self._supersede(request, deployment, tagged, book)
+        if deployment:
+            self._advance(deployment, book)
+            return True
+        return bool(superseded) or self._sweep(book, tagged)
 
     def _sweep(self, book: Book, tagged: str | None) -> bool:
         """Take up what the release tag points at, if no event ever told us."""
@@ -214,24 +257,36 @@ class _Turns:
         self._end(rollout.move(request, step, self.clock.now()), book)
 
     def _advance(self, deployment: Deployment, book: Book) -> None:
-        view = self._observe(deployment, book)
+        try:
+            view = self._observe(deployment, book)
+        except Refused as error:
+            self._write_down(rollout.blinded(deployment, self._refusal(None, error), self.clock.now()), book)
+            return
         step = rollout.decide(view, self.service.limits)
         self.refused = None
         self.journal.step(deployment, step)
         after = rollout.advance(view, step)
-        if after.phase in rollout.ENDED:
-            self._end(after, book)
-            return
         if after != deployment:
-            self.ledger.record(self.lease, after)
+            begins = deployment.phase is Phase.REQUESTED and after.phase is Phase.UPDATING
+            self._write_down(after, book, begins=begins)
         try:
             done = self._perform(step.action, after)
         except Refused as error:
-            self.refused = str(error)
-            self.journal.note(f"AWS refused: {error}", after)
+            self.refused = self._refusal(step.action, error)
             return
         if done != after:
             self.ledger.record(self.lease, done)
+
+    def _refusal(self, action: Action | None, error: Refused) -> str:
+        words = rollout.refusal(action, str(error))
+        self.journal.note(words)
+        return words
+
+    def _write_down(self, deployment: Deployment, book: Book, *, begins: bool = False) -> None:
+        if deployment.phase in rollout.ENDED:
+            self._end(deployment, book)
+        else:
+            self.ledger.record(self.lease, deployment, begins=begins)
 
     def _end(self, deployment: Deployment, book: Book) -> None:
         self.ledger.end(
@@ -239,12 +294,21 @@ class _Turns:
             deployment,
             settles=rollout.settles(deployment, held=book.hold is not None),
             quarantine=rollout.quarantines(deployment),
+            pardon=rollout.pardons(deployment),
         )
         self.journal.ended(deployment)
         self._tell(Notice(deployment))
 
+    def _tell_again(self) -> None:
+        """What could not be delivered before: some of it, now that the work is done, while there is time."""
+        waiting = [notice for notice in self.ledger.look().notices if rollout.due(notice, self.clock.now())]
+        for notice in waiting[:_MOST_NOTICES]:
+            self._tell(notice)
+
     def _tell(self, notice: Notice) -> None:
-        """Deliver a message. Failing to is in nobody's way: the notice stays, and the sweep tries again."""
+        """Deliver a message. Failing to is in nobody's way: the notice stays, and a sweep tries again."""
+        if self.clock.remaining() < RESERVE_SECONDS:
+            return
         message = compose(notice.deployment, service=self.service.function, deployer=self.service.deployer)
         try:
             self.ports.notifier.send(message.subject, message.body)
@@ -270,6 +334,7 @@ class _Turns:
             hold=book.hold,
             live_revision=self.function.live_revision(live.number) if moving else None,
             refused=self.refused,
+            missed=self.missed,
             placeholder=self.service.placeholder,
         )
         if phase is Phase.REQUESTED:
@@ -277,14 +342,27 @@ class _Turns:
                 view,
                 artifact=self.registry.artifact(digest),
                 quarantine=self.ledger.quarantine(digest),
-                way_back=self.registry.present(live.image.digest),
+                way_back=self._present(live.image),
             )
         if phase is Phase.UPDATING and deployment.version:
             return replace(view, candidate=self.function.version(deployment.version))
         if phase is Phase.REVERTING:
-            back_to = rollout.way_back(deployment, live)
-            return replace(view, way_back=self.registry.present(back_to.digest))
+            previous = deployment.previous
+            leaving = previous and live.number == deployment.version
+            return replace(
+                view,
+                way_back=self._present(rollout.way_back(deployment, live)),
+                previous=self.function.version(previous.number) if previous and leaving else None,
+            )
         return view
+
+    def _present(self, image: Image) -> bool:
+        """A registry that does not answer must not keep users on a bad version: then Lambda will say."""
+        try:
+            return self.registry.present(image.digest)
+        except (LookAgain, Refused) as error:
+            self.journal.note(f"the registry does not say whether {image} is there: {error}")
+            return True
 
     def _newer(self, deployment: Deployment, book: Book) -> Deployment | None:
         """A request that makes going on with `deployment` pointless. The tag is read only if one waits."""
@@ -299,12 +377,11 @@ class _Turns:
         match action:
             case UpdateCode(image, architecture, revision):
                 self.function.update_code(image, architecture, revision)
+                return rollout.record_update(deployment, self.clock.now())
             case Publish(image, revision):
                 return replace(deployment, version=self.function.publish(image, revision).number)
-            case RunChecks(qualifier):
-                verdict = run_checks(
-                    self.service.checks, partial(self.function.invoke, qualifier), self.clock
-                )
+            case RunChecks():
+                verdict = run_checks(self.service.checks, partial(self._invoke, action), self.clock)
                 return rollout.record_verdict(deployment, verdict)
             case PointLive(version, revision):
                 self.function.point_live(version, revision)
@@ -313,3 +390,10 @@ class _Turns:
             case None:
                 pass
         return deployment
+
+    def _invoke(self, checks: RunChecks, payload: bytes) -> Answer:
+        """An alias that has just moved may be answered by the version it left: that is no answer of ours."""
+        answer = self.function.invoke("live" if checks.through_live else checks.version, payload)
+        if answer.executed_version != checks.version:
+            raise LookAgain(f"version {answer.executed_version} answered instead of {checks.version}")
+        return answer

@@ -1,7 +1,7 @@
 """The deployer Lambda's entry point. Powertools lives here and nowhere else.
 
 One function takes everything: push events and the sweep's schedule from EventBridge, and commands by direct
-invocation. What it raises, Lambda tries twice more and then keeps in the dead-letter queue.
+invocation. What it raises for an event, Lambda tries twice more and then keeps in the dead-letter queue.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ def _controller(context: LambdaContext) -> Controller:
         limits=Limits(),
     )
     ports = Ports(
-        function=LambdaFunction(clients.client("lambda"), given.function_name, given.repository_uri),
+        function=LambdaFunction(
+            clients.client("lambda"), clients.invoker(), given.function_name, given.repository_uri
+        ),
         registry=EcrRegistry(clients.client("ecr"), given.repository),
         ledger=DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
         notifier=SnsNotifier(clients.client("sns"), given.topic_arn),
@@ -132,13 +134,24 @@ def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
         )
     except Unreadable as error:
         metrics.add_metric("EventUnreadable", MetricUnit.Count, 1)
-        logger.error("unreadable, kept in the dead-letter queue", extra={"because": str(error)})
+        logger.error("unreadable", extra={"because": str(error)})
         raise
     metrics.add_metric(f"Event{type(meaning).__name__}", MetricUnit.Count, 1)
     if isinstance(meaning, Ignored):
         logger.info("ignored", extra={"because": meaning.because})
         return {"ignored": meaning.because}
     return _act(meaning, _controller(context))
+
+
+def _sweep(controller: Controller) -> dict[str, Any]:
+    """A sweep that fails is not retried and not kept: the next one, in a minute, does the same."""
+    try:
+        controller.settle()
+    except Exception:
+        metrics.add_metric("SweepFailed", MetricUnit.Count, 1)
+        logger.exception("the sweep failed; the next one tries again")
+        return {"failed": True}
+    return {}
 
 
 def _act(
@@ -150,8 +163,7 @@ def _act(
             controller.push(request)
             return {"deployment": request.id}
         case SweepDue():
-            controller.settle()
-            return {}
+            return _sweep(controller)
         case HoldAsked(by, because):
             hold = controller.hold(by, because)
             return {"held": {"by": hold.by, "because": hold.because, "since": hold.since.isoformat()}}

@@ -9,7 +9,7 @@ import json
 import shlex
 from dataclasses import dataclass
 
-from deployer.model import CheckResult, Deployment, Moment, Phase, Verdict
+from deployer.model import CheckResult, Deployment, Moment, Phase, Verdict, Version
 
 _OUTCOME = {
     Phase.SUCCEEDED: "is live",
@@ -58,25 +58,34 @@ def _reason(deployment: Deployment) -> str:
 
 
 def _users(deployment: Deployment) -> str:
-    """Who saw the candidate? Only a deployment that moved `live` can have shown it to anybody."""
-    before = (
-        f"version {deployment.previous.number} ({deployment.previous.image})" if deployment.previous else ""
-    )
-    met = _moment(deployment, Phase.CONFIRMING)
+    """Who saw the candidate? Only a deployment that set out to move `live` can have shown it to anybody."""
+    previous, live = deployment.previous, deployment.live
+    if previous is None:
+        return (
+            "Nothing had to be changed."
+            if deployment.phase is Phase.SUCCEEDED
+            else "The function was not touched."
+        )
     if deployment.phase is Phase.SUCCEEDED:
-        return f"Before it: {before}." if before else "Nothing had to be changed."
-    if not before:
-        return "The function was not touched."
+        return f"Before it: {_version(previous)}."
+    now = f"live is on {_version(live)}" if live else "see where live is"
+    met = _moment(deployment, Phase.PROMOTING)
     if met is None:
-        return f"Users stayed on {before}; none saw the new one."
-    if deployment.phase is Phase.STUCK:
-        return f"Users have been on the new version since {met.at:%H:%M:%S} UTC, if live was not moved since."
-    seconds = (deployment.since - met.at).total_seconds()
-    return f"Users were on the new version for up to {seconds:.0f} s and are back on {before}."
+        if live and live.number == previous.number:
+            return f"Users stayed on {_version(previous)}; none saw the new one."
+        return f"This deployment moved no user: {now}."
+    if live and live.number == deployment.version:
+        return f"Users are on the new version, since {met.at:%H:%M:%S} UTC or shortly after."
+    between = f"between {met.at:%H:%M:%S} and {deployment.since:%H:%M:%S} UTC"
+    return f"Some users may have met the new version {between}; now {now}."
+
+
+def _version(version: Version) -> str:
+    return f"version {version.number} ({version.image})"
 
 
 def _now(deployment: Deployment) -> str:
-    lines = [f"Now: {deployment.because}."]
+    lines = [] if deployment.phase is Phase.REJECTED else [f"Now: {deployment.because}."]
     lines += [f"Note: {warning}." for warning in deployment.warnings]
     return "\n".join(lines)
 
@@ -111,7 +120,7 @@ def _next(deployment: Deployment, deployer: str) -> str:
                 f"{again}"
             )
         case Phase.REJECTED:
-            return "Next: what is said above, then push again."
+            return "Next: what is said above."
         case Phase.STUCK:
             return (
                 "Next: look at the function and the log lines. Pushing a fix works as always; or, once the "
@@ -124,7 +133,7 @@ def _next(deployment: Deployment, deployer: str) -> str:
 def _command(deployer: str, **payload: str) -> str:
     return (
         f"    aws lambda invoke --function-name {shlex.quote(deployer)} "
-        "--cli-binary-format raw-in-base64-out "
+        "--cli-read-timeout 0 --cli-binary-format raw-in-base64-out "
         f"--payload {shlex.quote(json.dumps(payload))} /dev/stdout"
     )
 

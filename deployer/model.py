@@ -181,7 +181,9 @@ class Deployment:
     version: str | None = None  # the candidate's version number, once published
     revision: str | None = None  # source revision of the image, if its label says
     ending: Phase | None = None  # what REVERTING will end as: REVERTED or SUPERSEDED
-    updates: int = 0  # how often this phase has set out to change $LATEST's code
+    updates: int = 0  # how many changes of $LATEST's code AWS has accepted in this phase
+    blamed: bool = False  # the image itself was seen to fail, so it goes into quarantine
+    live: Version | None = None  # what `live` was on when the phase last changed
     warnings: tuple[str, ...] = ()
     verification: Verdict | None = None  # of the candidate version, while users are on `previous`
     confirmation: Verdict | None = None  # of the candidate through `live`
@@ -266,8 +268,10 @@ class View:
     artifact: Artifact | None = None  # of the candidate; None in REQUESTED: it is gone
     way_back: bool = True  # is the image that a revert would need still in the registry?
     candidate: Version | None = None  # the published candidate
+    previous: Version | None = None  # `deployment.previous` as it is now, when users are to go back to it
     live_revision: str | None = None  # the alias's RevisionId
-    refused: str | None = None  # the last action was refused for good, in AWS's words
+    refused: str | None = None  # the last action was refused for good: which, and AWS's words
+    missed: str | None = None  # the last call met a "not now"; AWS's words
     placeholder: str | None = None  # digest of the stack's placeholder image: never a way back
 
 

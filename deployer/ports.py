@@ -105,12 +105,15 @@ class Ledger(Protocol):
     def release(self, lease: Lease) -> None:
         """Give the lease back, if it is still ours."""
 
-    def record(self, lease: Lease, deployment: Deployment) -> None:
-        """Write down an open deployment. Raises `LookAgain` if it is not open any more."""
+    def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
+        """Write down an open deployment. Raises `LookAgain` if it is not open any more, or if it `begins` to
+        touch the function and a hold came in between."""
 
-    def end(self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool) -> None:
+    def end(
+        self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
+    ) -> None:
         """In one transaction: move it from the open ones to history, leave a notice to be sent, remember its
-        digest as settled, and as bad if `quarantine`."""
+        digest as settled, and put it into quarantine or lift that. The same again does nothing."""
 
     def sent(self, notice: Notice) -> None:
         """The notice was delivered: forget it."""
@@ -120,9 +123,6 @@ class Ledger(Protocol):
 
     def quarantine(self, digest: str) -> Quarantine | None:
         """Why `digest` is in quarantine, or None."""
-
-    def pardon(self, digest: str) -> None:
-        """Lift the quarantine of `digest`."""
 
     def hold(self, hold: Hold | None) -> None:
         """Hold deployments, or with None resume them."""

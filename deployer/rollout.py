@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from deployer.model import (
     Artifact,
@@ -35,6 +35,7 @@ from deployer.model import (
     Latest,
     Limits,
     Moment,
+    Notice,
     Phase,
     Source,
     UpdateStatus,
@@ -109,9 +110,10 @@ class Publish:
 
 @dataclass(frozen=True)
 class RunChecks:
-    """Run the checks against a version by its number, or against `live`."""
+    """Run the checks against a version, by its number or through `live`. Another version's answer is none."""
 
-    qualifier: str
+    version: str
+    through_live: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,22 @@ class Wait:
 Action = UpdateCode | Publish | RunChecks | PointLive | Wait
 
 
+def refusal(action: Action | None, words: str) -> str:
+    """What people are told when AWS refuses an action for good, with AWS's own words."""
+    match action:
+        case UpdateCode(image):
+            what = f"to put $LATEST on {image}"
+        case Publish(image):
+            what = f"to publish {image}"
+        case RunChecks(version):
+            what = f"to invoke version {version}"
+        case PointLive(version):
+            what = f"to move live to version {version}"
+        case _:
+            what = "to be looked at"
+    return f"AWS refused {what}: {words}"
+
+
 @dataclass(frozen=True)
 class Step:
     """What to do next: be in `phase` (the same or a new one) for this reason, then do `action`."""
@@ -140,6 +158,7 @@ class Step:
     because: str
     action: Action | None = None
     ending: Phase | None = None  # entering REVERTING: what it will end as
+    blames: bool = False  # entering REVERTING: the image itself was seen to fail
     warning: str | None = None  # something on-call should know although the deployment goes on
 
 
@@ -183,6 +202,23 @@ def newer(deployment: Deployment, requests: Iterable[Deployment], tagged: str | 
     return chosen if chosen and chosen.image != deployment.image else None
 
 
+def covered(push: Deployment, known: Iterable[Deployment]) -> bool:
+    """Has the sweep seen to this push already? Then its event is late, and tells nothing new."""
+    return any(
+        other.source is Source.SWEEP
+        and other.phase is not Phase.SUPERSEDED
+        and other.image == push.image
+        and other.requested_at >= push.requested_at
+        for other in known
+    )
+
+
+def due(notice: Notice, now: datetime) -> bool:
+    """Is it time to try to deliver this again? After each failure it waits twice as long, up to an hour."""
+    minutes = min(60, 2**notice.tries - 1)
+    return now >= notice.deployment.since + timedelta(minutes=minutes)
+
+
 def supersede(by: Deployment | None, tagged: str | None) -> Step:
     """The end of a request that was not taken up."""
     if by:
@@ -219,30 +255,22 @@ def _requested(view: View, limits: Limits) -> Step:
     candidate, latest = view.deployment.image, view.latest
     if view.newer:
         return Step(Phase.SUPERSEDED, _superseded_by(view.newer))
-    if view.hold:
-        return Step(
-            Phase.REJECTED,
-            f"deployments are held by {view.hold.by} ({view.hold.because}); "
-            "what the release tag points at is taken up when the hold is lifted",
-        )
-    if view.quarantine and view.deployment.source is not Source.RETRY:
-        return Step(
-            Phase.REJECTED,
-            f"{candidate} is in quarantine since deployment {view.quarantine.deployment}: "
-            f"{view.quarantine.because}",
-        )
+    turned_away = _turned_away(view)
+    if turned_away:
+        return Step(Phase.REJECTED, turned_away)
     problem = _unfit(view.artifact, latest.architecture)
     if problem:
         return Step(Phase.REJECTED, f"{candidate} cannot run here: {problem}")
     if latest.status is UpdateStatus.IN_PROGRESS:
-        if _seconds_in_phase(view) > limits.free:
+        # The first look begins the wait; before it, the request may have been on its way for long.
+        if view.deployment.timeline and _seconds_in_phase(view) > limits.free:
             return Step(
                 Phase.REJECTED,
                 f"somebody else's update of the function was still in progress after {limits.free:.0f} s; "
                 "push again, or retry, when it is done",
             )
         return _stay(view, "the function is busy with an update that is not ours")
-    if candidate == view.live.image and latest.image == candidate:
+    if _is_live_and_well(view):
         return Step(Phase.SUCCEEDED, f"{candidate} is live already, as version {view.live.number}")
     warning = None
     if view.live.image.digest == view.placeholder:
@@ -260,29 +288,63 @@ def _requested(view: View, limits: Limits) -> Step:
     )
 
 
+def _turned_away(view: View) -> str | None:
+    """Why a person has to speak first, if so."""
+    retried = view.deployment.source is Source.RETRY
+    if view.hold:
+        then = (
+            "resume, and retry again"
+            if retried
+            else "what the release tag points at then is taken up on resume"
+        )
+        return f"deployments are held by {view.hold.by} ({view.hold.because}); {then}"
+    if view.quarantine and not retried:
+        return (
+            f"{view.deployment.image} is in quarantine since deployment {view.quarantine.deployment}: "
+            f"{view.quarantine.because}. Push a fixed image, or retry this one if it was not to blame"
+        )
+    return None
+
+
+def _is_live_and_well(view: View) -> bool:
+    """Nothing is left to do for a push of what is live. A person who retries wants to see it checked."""
+    candidate, latest, live = view.deployment.image, view.latest, view.live
+    return (
+        view.deployment.source is not Source.RETRY
+        and candidate == live.image == latest.image
+        and latest.status is UpdateStatus.SUCCESSFUL
+        and live.state is not VersionState.FAILED
+    )
+
+
 def _updating(view: View, limits: Limits) -> Step:
     """Bring `$LATEST` to the candidate, publish it, wait until the version is ready."""
     candidate, latest, version = view.deployment.image, view.latest, view.candidate
     if view.refused:
-        return _revert(f"AWS refused {candidate}: {view.refused}")
+        return _revert(view.refused)
     if view.newer:
         return _make_way(view.newer)
-    if _seconds_in_phase(view) > limits.update:
+    # What is there comes first: a version that became ready while nobody looked is ready.
+    if version and version.state is VersionState.FAILED:
+        return _revert(f"version {version.number} did not become active: {version.reason}", blames=True)
+    if version and version.state is not VersionState.PENDING:
+        return Step(Phase.VERIFYING, f"version {version.number} is ready", RunChecks(version.number))
+    late = _seconds_in_phase(view) > limits.update
+    if not version and latest.image == candidate and latest.status is UpdateStatus.SUCCESSFUL:
+        if late and view.missed:
+            return _revert(f"{candidate} could not be published: {view.missed}")
+        return Step(Phase.UPDATING, "$LATEST is on the candidate", Publish(candidate, latest.revision))
+    if latest.status is UpdateStatus.FAILED and view.deployment.updates >= limits.tries:
+        return _revert(f"the update to {candidate} failed: {latest.reason}", blames=True)
+    if late:
         return _revert(f"{candidate} was not ready after {limits.update:.0f} s")
     if version:
-        if version.state is VersionState.FAILED:
-            return _revert(f"version {version.number} did not become active: {version.reason}")
-        if version.state is VersionState.PENDING:
-            return _stay(view, f"version {version.number} is being made ready")
-        return Step(Phase.VERIFYING, f"version {version.number} is ready", RunChecks(version.number))
+        return _stay(view, f"version {version.number} is being made ready")
     if latest.status is UpdateStatus.IN_PROGRESS:
         return _stay(view, "the update is in progress")
-    if latest.status is UpdateStatus.FAILED and view.deployment.updates >= limits.tries:
-        return _revert(f"the update to {candidate} failed: {latest.reason}")
-    update = _put_latest_on(candidate, latest)
-    if update:
-        return Step(Phase.UPDATING, f"$LATEST is on {latest.image} ({latest.status})", update)
-    return Step(Phase.UPDATING, "$LATEST is on the candidate", Publish(candidate, latest.revision))
+    return Step(
+        Phase.UPDATING, f"$LATEST is on {latest.image} ({latest.status})", _put_latest_on(candidate, latest)
+    )
 
 
 def _verifying(view: View, limits: Limits) -> Step:
@@ -294,13 +356,13 @@ def _verifying(view: View, limits: Limits) -> Step:
     if view.newer:
         return _make_way(view.newer)
     if view.refused:
-        return _revert(f"version {version} could not be checked: {view.refused}")
+        return _revert(view.refused)
     if verdict is None:
         if _seconds_in_phase(view) > limits.checks:
-            return _revert(f"the checks of version {version} did not end within {limits.checks:.0f} s")
+            return _revert(_no_verdict(f"the checks of version {version}", view, limits))
         return Step(Phase.VERIFYING, f"version {version} has no verdict yet", RunChecks(version))
     if not verdict.healthy:
-        return _revert(str(verdict))
+        return _revert(str(verdict), blames=True)
     if view.live.number != previous.number:
         return _somebody_moved_live(previous.number, view.live)
     return Step(Phase.PROMOTING, str(verdict), _move_live(view, version))
@@ -312,39 +374,56 @@ def _promoting(view: View, limits: Limits) -> Step:
     if version is None or previous is None:
         raise IllegalMove(f"{view.deployment.id}: PROMOTING without a version or a previous one")
     if view.live.number == version:
-        return Step(Phase.CONFIRMING, f"live points at version {version}", RunChecks("live"))
+        through_live = RunChecks(version, through_live=True)
+        return Step(Phase.CONFIRMING, f"live points at version {version}", through_live)
     if view.refused:
-        return _revert(f"AWS refused to move live to version {version}: {view.refused}")
+        return _revert(view.refused)
     if view.live.number != previous.number:
         return _somebody_moved_live(previous.number, view.live)
-    if _seconds_in_phase(view) > limits.checks:
-        return _revert(f"live could not be moved to version {version} within {limits.checks:.0f} s")
+    if view.missed and _seconds_in_phase(view) > limits.checks:
+        return _revert(f"live could not be moved to version {version}: {view.missed}")
     return Step(Phase.PROMOTING, f"live is still on version {previous.number}", _move_live(view, version))
 
 
 def _confirming(view: View, limits: Limits) -> Step:
     """Users are on the candidate. See it answer through the alias, as they do."""
     verdict, version = view.deployment.confirmation, view.deployment.version
+    if version is None:
+        raise IllegalMove(f"{view.deployment.id}: CONFIRMING without a version")
     if view.live.number != version:
-        return _somebody_moved_live(str(version), view.live)
+        return _somebody_moved_live(version, view.live)
+    if verdict and verdict.healthy:
+        return _succeeding(view, limits, f"live is version {version}: {verdict}")
+    if verdict:
+        return _revert(f"through live: {verdict}", blames=True)
     if view.refused:
-        return _revert(f"live could not be checked: {view.refused}")
-    if verdict is None:
-        if _seconds_in_phase(view) > limits.checks:
-            return _revert(f"the checks through live did not end within {limits.checks:.0f} s")
-        return Step(Phase.CONFIRMING, "live has no verdict yet", RunChecks("live"))
-    if not verdict.healthy:
-        return _revert(f"through live: {verdict}")
-    return Step(Phase.SUCCEEDED, f"live is version {version}: {verdict}")
+        return _revert(view.refused)
+    if _seconds_in_phase(view) > limits.checks:
+        return _revert(_no_verdict("the checks through live", view, limits))
+    return Step(Phase.CONFIRMING, "live has no verdict yet", RunChecks(version, through_live=True))
+
+
+def _succeeding(view: View, limits: Limits, because: str) -> Step:
+    """Users are well. If somebody changed `$LATEST` meanwhile, it goes back to what is live, if it can."""
+    latest, tries = view.latest, view.deployment.updates
+    update = _put_latest_on(view.deployment.image, latest)
+    if update is None and latest.status is not UpdateStatus.IN_PROGRESS:
+        return Step(Phase.SUCCEEDED, because)
+    if view.refused or tries >= limits.tries or _seconds_in_phase(view) > limits.checks:
+        warning = f"somebody changed $LATEST: it is on {latest.image} ({latest.status})"
+        return Step(Phase.SUCCEEDED, because, warning=warning)
+    if latest.status is UpdateStatus.IN_PROGRESS:
+        return _stay(view, "somebody's update of $LATEST is in progress")
+    return Step(Phase.CONFIRMING, f"somebody put $LATEST on {latest.image}", update)
 
 
 def _reverting(view: View, limits: Limits) -> Step:
-    """Users back on `previous` first, then `$LATEST`, then see that it is well. One try; no flapping."""
+    """Users back on `previous` first, then `$LATEST`, then see that it is well. One way; no flapping."""
     deployment, live, previous = view.deployment, view.live, view.deployment.previous
     if previous is None or deployment.ending is None:
         raise IllegalMove(f"{deployment.id}: REVERTING without knowing where to or what for")
     if view.refused:
-        return _stuck(view, f"AWS refused the revert: {view.refused}")
+        return _stuck(view, view.refused)
     late = _seconds_in_phase(view) > limits.revert
     if live.number == deployment.version != previous.number:
         # Pointing live at a version that cannot answer would turn a failing service into a dead one.
@@ -354,33 +433,43 @@ def _reverting(view: View, limits: Limits) -> Step:
             return _stuck(
                 view, f"version {previous.number} is no way back: its image is gone from the registry"
             )
-        if not late:
-            return Step(
-                Phase.REVERTING,
-                f"live is on the failing version {live.number}",
-                _move_live(view, previous.number),
-            )
-    if late:
-        return _stuck(view, f"the revert did not end within {limits.revert:.0f} s")
-    return _putting_latest_back(view, limits)
+        if view.previous and view.previous.state is VersionState.FAILED:
+            return _stuck(view, f"version {previous.number} is no way back: {view.previous.reason}")
+        # However late: nothing else helps users, so it is given up only when it was tried and did not go.
+        if late and view.missed:
+            return _stuck(view, f"live could not be moved back: {view.missed}")
+        return Step(
+            Phase.REVERTING,
+            f"live is on the failing version {live.number}",
+            _move_live(view, previous.number),
+        )
+    return _putting_latest_back(view, limits, late=late)
 
 
-def _putting_latest_back(view: View, limits: Limits) -> Step:
+def _putting_latest_back(view: View, limits: Limits, *, late: bool) -> Step:
     """Users are where they should be; now `$LATEST`, so that the next update starts from what is live."""
     deployment, latest, live = view.deployment, view.latest, view.live
-    if latest.status is UpdateStatus.IN_PROGRESS:
-        return _stay(view, "an update of $LATEST is in progress")
+    update = _put_latest_on(live.image, latest)
+    if update is None and latest.status is UpdateStatus.SUCCESSFUL:
+        return _restored(view, late=late)
     if latest.status is UpdateStatus.FAILED and deployment.updates >= limits.tries:
         return _stuck(view, f"putting $LATEST back on {live.image} failed: {latest.reason}")
-    update = _put_latest_on(live.image, latest)
-    if update and not view.way_back:
-        return _stuck(view, f"$LATEST cannot go back to {live.image}: the image is gone from the registry")
-    if update:
-        return Step(Phase.REVERTING, f"$LATEST is on {latest.image} ({latest.status})", update)
-    return _restored(view)
+    # Late is only too late for what was tried, or what only waits.
+    waiting = latest.status is UpdateStatus.IN_PROGRESS
+    if late and (waiting or view.missed or deployment.updates):
+        return _stuck(view, f"$LATEST was not back on {live.image} after {limits.revert:.0f} s")
+    if waiting:
+        return _stay(view, "an update of $LATEST is in progress")
+    if not view.way_back:
+        gone = f"$LATEST cannot go back to {live.image}: the image is gone from the registry"
+        if deployment.ending is Phase.SUPERSEDED:
+            # No person is needed: the newer push overwrites it next.
+            return Step(Phase.SUPERSEDED, gone)
+        return _stuck(view, gone)
+    return Step(Phase.REVERTING, f"$LATEST is on {latest.image} ({latest.status})", update)
 
 
-def _restored(view: View) -> Step:
+def _restored(view: View, *, late: bool) -> Step:
     """`live` and `$LATEST` are back. Is what users are on well?"""
     deployment, live = view.deployment, view.live
     if deployment.ending is Phase.SUPERSEDED:
@@ -390,7 +479,12 @@ def _restored(view: View) -> Step:
         return Step(Phase.REVERTED, "no release was live before this one, so there is nothing to go back to")
     verdict = deployment.restoration
     if verdict is None:
-        return Step(Phase.REVERTING, f"live is on version {live.number} ({live.image})", RunChecks("live"))
+        if late and view.missed:
+            return _stuck(
+                view, f"everything is back, but the checks through live got no answer: {view.missed}"
+            )
+        through_live = RunChecks(live.number, through_live=True)
+        return Step(Phase.REVERTING, f"live is on version {live.number} ({live.image})", through_live)
     if not verdict.healthy:
         # Halt: both images fail, so the cause is elsewhere; another revert would only alternate them.
         return _stuck(
@@ -414,22 +508,41 @@ _PHASES: dict[Phase, Callable[[View, Limits], Step]] = {
 def advance(view: View, step: Step) -> Deployment:
     """The deployment after `step`: what is written down before the step's action is performed."""
     deployment = view.deployment
-    updates = 1 if isinstance(step.action, UpdateCode) else 0
     if step.phase is deployment.phase:
-        return replace(deployment, updates=deployment.updates + updates)
+        if deployment.timeline:
+            return deployment
+        # A request that has to wait: from here on it is known since when.
+        return replace(deployment, timeline=(Moment(view.now, step.phase, step.because),))
     return move(
         replace(
             deployment,
+            live=view.live,
             previous=view.live if step.phase is Phase.UPDATING else deployment.previous,
             version=view.candidate.number if view.candidate else deployment.version,
             revision=(view.artifact.revision if view.artifact else None) or deployment.revision,
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,
-            updates=updates,
+            blamed=deployment.blamed or step.blames,
+            updates=0,
         ),
         step,
         view.now,
     )
+
+
+def blinded(deployment: Deployment, refusal: str, at: datetime) -> Deployment:
+    """The deployment when AWS refuses to be looked at: there is no view, so nothing can be decided well.
+
+    What has not begun is rejected; what has begun turns round, and if even that cannot be seen, says STUCK.
+    """
+    match deployment.phase:
+        case Phase.REQUESTED:
+            step = Step(Phase.REJECTED, f"{refusal}. Mend that, and push again or retry")
+        case Phase.REVERTING:
+            step = Step(Phase.STUCK, refusal)
+        case _:
+            step = _revert(refusal)
+    return move(replace(deployment, ending=step.ending or deployment.ending, updates=0), step, at)
 
 
 def move(deployment: Deployment, step: Step, at: datetime) -> Deployment:
@@ -441,6 +554,15 @@ def move(deployment: Deployment, step: Step, at: datetime) -> Deployment:
         phase=step.phase,
         timeline=(*deployment.timeline, Moment(at, step.phase, step.because)),
     )
+
+
+def record_update(deployment: Deployment, at: datetime) -> Deployment:
+    """Count a change of `$LATEST` that AWS has accepted. The first one of a revert begins its time anew: it
+    may come late, after an outage, and then needs as long as any."""
+    timeline = deployment.timeline
+    if deployment.phase is Phase.REVERTING and deployment.updates == 0:
+        timeline = (*timeline, Moment(at, deployment.phase, "$LATEST is being put back"))
+    return replace(deployment, updates=deployment.updates + 1, timeline=timeline)
 
 
 def record_verdict(deployment: Deployment, verdict: Verdict) -> Deployment:
@@ -457,8 +579,13 @@ def record_verdict(deployment: Deployment, verdict: Verdict) -> Deployment:
 
 
 def quarantines(deployment: Deployment) -> bool:
-    """Is the digest of this ended deployment to be remembered as bad?"""
-    return deployment.phase in (Phase.REVERTED, Phase.STUCK)
+    """Is the digest of this ended deployment to be remembered as bad? Only if the image was seen to fail."""
+    return deployment.blamed and deployment.phase in (Phase.REVERTED, Phase.STUCK)
+
+
+def pardons(deployment: Deployment) -> bool:
+    """Is its digest no longer bad? What is live has passed its checks, whatever was before."""
+    return deployment.phase is Phase.SUCCEEDED
 
 
 def settles(deployment: Deployment, held: bool) -> bool:
@@ -481,8 +608,13 @@ def way_back(deployment: Deployment, live: Version) -> Image:
 # -- words and small decisions that several phases share --------------------------------------------------
 
 
-def _revert(because: str) -> Step:
-    return Step(Phase.REVERTING, because, ending=Phase.REVERTED)
+def _revert(because: str, *, blames: bool = False) -> Step:
+    return Step(Phase.REVERTING, because, ending=Phase.REVERTED, blames=blames)
+
+
+def _no_verdict(checks: str, view: View, limits: Limits) -> str:
+    trouble = f": {view.missed}" if view.missed else ""
+    return f"{checks} came to no verdict within {limits.checks:.0f} s{trouble}"
 
 
 def _somebody_moved_live(expected: str, live: Version) -> Step:

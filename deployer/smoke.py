@@ -16,10 +16,12 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from deployer.model import CheckResult, Verdict
-from deployer.ports import Answer, Clock
+from deployer.ports import Answer, Clock, LookAgain
 
 # Half a second between tries: long enough for a hiccup to pass, short beside a person's patience.
 PAUSE_SECONDS = 0.5
+# An invocation is given up after this long. API Gateway gives a service 29 s; a cold start comes on top.
+INVOCATION_SECONDS = 90
 # Of an answer that was not expected, this much is told: it ends up in a message a person reads.
 EXCERPT_CHARACTERS = 300
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -118,8 +120,8 @@ class Invoke(Protocol):
 def run_checks(checks: Sequence[Check], invoke: Invoke, clock: Clock) -> Verdict:
     """Run all checks, one after the other, and give the verdict. Stops at the first that fails.
 
-    Raises `LookAgain` if the version cannot be invoked now (throttled, waking up): that says nothing about
-    the image, so it is no verdict.
+    Raises `LookAgain` if the version cannot be invoked now (throttled, waking up), or if Lambda's time does
+    not last for another invocation: that says nothing about the image, so it is no verdict.
     """
     results: list[CheckResult] = []
     log_tail = ""
@@ -133,6 +135,8 @@ def run_checks(checks: Sequence[Check], invoke: Invoke, clock: Clock) -> Verdict
 
 
 def _run(check: Check, invoke: Invoke, clock: Clock) -> tuple[CheckResult, str]:
+    if clock.remaining() < INVOCATION_SECONDS:
+        raise LookAgain(f"too little of Lambda's time is left for {check.name}")
     tries = 0
     while True:
         tries += 1
@@ -140,7 +144,7 @@ def _run(check: Check, invoke: Invoke, clock: Clock) -> tuple[CheckResult, str]:
         answer = invoke(payload=request_event(check, began))
         seconds = (clock.now() - began).total_seconds()
         passed, actual = judge(check, answer, seconds)
-        if passed or tries == check.tries:
+        if passed or tries == check.tries or clock.remaining() < INVOCATION_SECONDS:
             return CheckResult(check.name, passed, check.expected, actual, seconds, tries), answer.log_tail
         clock.sleep(PAUSE_SECONDS)
 

@@ -171,7 +171,7 @@ class FakeFunction:
     def invoke(self, qualifier: str, payload: bytes) -> Answer:
         version = self.versions[self.alias if qualifier == "live" else qualifier]
         self.invoked.append((qualifier, version.image))
-        return self.answers.get(version.image, lambda: HEALTHY)()
+        return replace(self.answers.get(version.image, lambda: HEALTHY)(), executed_version=version.number)
 
 
 @dataclass
@@ -207,6 +207,7 @@ class FakeLedger:
     held_lease: Lease | None = None
     token: int = 0
     recorded: list[Deployment] = field(default_factory=list)
+    busy: int = 0  # so many calls for the lease meet somebody's write
 
     def look(self) -> Book:
         return self.book
@@ -218,6 +219,9 @@ class FakeLedger:
         return True
 
     def acquire(self, holder: str, now: datetime, expires: datetime) -> Lease | None:
+        if self.busy:
+            self.busy -= 1
+            raise LookAgain("TransactionConflictException")
         if self.held_lease and self.held_lease.expires > now:
             return None
         self.token += 1
@@ -228,15 +232,19 @@ class FakeLedger:
         if self.held_lease == lease:
             self.held_lease = None
 
-    def record(self, lease: Lease, deployment: Deployment) -> None:
+    def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
         self._fence(lease)
+        if begins and self.book.hold:
+            raise LookAgain("a hold came in between")
         others = tuple(d for d in self.book.open if d.id != deployment.id)
         if len(others) == len(self.book.open):
             raise LookAgain(f"{deployment.id} is not open")
         self.recorded.append(deployment)
         self.book = replace(self.book, open=(*others, deployment))
 
-    def end(self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool) -> None:
+    def end(
+        self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
+    ) -> None:
         self._fence(lease)
         if deployment.id in self.ended:
             return
@@ -251,6 +259,8 @@ class FakeLedger:
             digest = deployment.image.digest
             because = deployment.failure or deployment.because
             self.quarantined[digest] = Quarantine(digest, deployment.id, because)
+        if pardon:
+            self.quarantined.pop(deployment.image.digest, None)
 
     def sent(self, notice: Notice) -> None:
         kept = tuple(n for n in self.book.notices if n.deployment.id != notice.deployment.id)
@@ -265,9 +275,6 @@ class FakeLedger:
 
     def quarantine(self, digest: str) -> Quarantine | None:
         return self.quarantined.get(digest)
-
-    def pardon(self, digest: str) -> None:
-        self.quarantined.pop(digest, None)
 
     def hold(self, hold: Hold | None) -> None:
         self.book = replace(self.book, hold=hold)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import boto3
 from botocore.config import Config
 
+from deployer.smoke import INVOCATION_SECONDS
+
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
@@ -20,8 +22,6 @@ if TYPE_CHECKING:  # stubs are no dependency of the deployed package
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0
-# Invoke answers when the function does. API Gateway gives a service 29 s; a cold start comes on top.
-INVOKE_SECONDS = 90.0
 
 
 @overload
@@ -42,14 +42,18 @@ def _session() -> boto3.Session:
     return boto3.Session()
 
 
+def invoker() -> LambdaClient:
+    """The client that waits for functions to answer. Everything else of Lambda answers at once."""
+    return _client("lambda", waits=True)  # type: ignore[no-any-return]  # boto3 makes its clients at run time
+
+
 @cache
-def _client(service: Literal["dynamodb", "ecr", "lambda", "sns"]) -> Any:
-    invokes = service == "lambda"
+def _client(service: Literal["dynamodb", "ecr", "lambda", "sns"], *, waits: bool = False) -> Any:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=INVOKE_SECONDS if invokes else READ_SECONDS,
+        read_timeout=INVOCATION_SECONDS if waits else READ_SECONDS,
         # An Invoke whose answer was lost is not repeated behind the checks' back: they count their tries.
-        retries={"mode": "standard", "total_max_attempts": 1 if invokes else 2},
+        retries={"mode": "standard", "total_max_attempts": 1 if waits else 2},
         tcp_keepalive=True,  # a NAT gateway forgets a connection that is silent while a check runs
         user_agent_extra="self-deploying-lambda",
     )

@@ -30,11 +30,13 @@ _ARCHITECTURES: dict[str, ArchitectureType] = {"x86_64": "x86_64", "arm64": "arm
 class LambdaFunction:
     """The service function `name`; images come from the registry that `repository_uri` is in.
 
+    `invoker` is the client that invocations are made with: it has to wait for the function's answer.
     `repository_uri` as ECR writes it: ``123456789012.dkr.ecr.eu-central-1.amazonaws.com/shuking-lambda``.
     """
 
-    def __init__(self, client: LambdaClient, name: str, repository_uri: str) -> None:
+    def __init__(self, client: LambdaClient, invoker: LambdaClient, name: str, repository_uri: str) -> None:
         self._client = client
+        self._invoker = invoker
         self._name = name
         self._registry, _, self._repository = repository_uri.partition("/")
         if not self._repository:
@@ -119,7 +121,7 @@ class LambdaFunction:
     def invoke(self, qualifier: str, payload: bytes) -> Answer:
         """Invoke a version, or `live`, and wait for its answer. A longer answer than Lambda allows is cut."""
         with translated():
-            response = self._client.invoke(
+            response = self._invoker.invoke(
                 FunctionName=self._name, Qualifier=qualifier, Payload=payload, LogType="Tail"
             )
             body = response["Payload"]

@@ -158,20 +158,28 @@ class DynamoLedger:
 
     # -- writing under the lease
 
-    def record(self, lease: Lease, deployment: Deployment) -> None:
-        """Write down an open deployment. Raises `LookAgain` if it is not open any more."""
+    def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
+        """Write down an open deployment. Raises `LookAgain` if it is not open any more, or if it `begins` to
+        touch the function and a hold came in between."""
         failed = self._write(
-            self._fence(lease),
+            self._fence(lease, unless_held=begins),
             self._put(self._now, f"deployment#{deployment.id}", deployment_item(deployment), _THERE),
         )
+        if 0 in failed and begins:
+            # Which of the two it was shows when it is looked at again: a hold in the state, or the next
+            # write under the lease.
+            raise LookAgain(f"{deployment.id} cannot begin: a hold came in between, or the lease is lost")
         if 0 in failed:
             raise _lost(lease)
         if failed:
             raise LookAgain(f"{deployment.id} is not open any more: it ended, or was never requested")
 
-    def end(self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool) -> None:
+    def end(
+        self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
+    ) -> None:
         """In one transaction: move it from the open ones to history, leave a notice to be sent, remember its
-        digest as settled, and as bad if `quarantine`. Done again, it does nothing: an answer may get lost."""
+        digest as settled, and put it into quarantine or lift that. Done again, it does nothing: an answer may
+        get lost."""
         item = deployment_item(deployment)
         gone = int((deployment.since + KEEP_HISTORY).timestamp())
         writes = [
@@ -183,6 +191,8 @@ class DynamoLedger:
         if quarantine:
             bad = Quarantine(deployment.image.digest, deployment.id, deployment.failure or deployment.because)
             writes.append(self._put(self._quarantine, bad.digest, quarantine_item(bad)))
+        if pardon:
+            writes.append(self._delete(self._quarantine, deployment.image.digest))
         if 0 in self._write(*writes):
             raise _lost(lease)
 
@@ -205,10 +215,6 @@ class DynamoLedger:
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
                 return  # somebody else delivered it meanwhile
-
-    def pardon(self, digest: str) -> None:
-        """Lift the quarantine of `digest`."""
-        self._forget(self._quarantine, digest)
 
     def hold(self, hold: Hold | None) -> None:
         """Hold deployments, or with None resume them."""
@@ -301,8 +307,8 @@ class DynamoLedger:
             }
         }
 
-    def _fence(self, lease: Lease) -> TransactWriteItemTypeDef:
-        return {
+    def _fence(self, lease: Lease, *, unless_held: bool = False) -> TransactWriteItemTypeDef:
+        check: TransactWriteItemTypeDef = {
             "ConditionCheck": {
                 "TableName": self._table,
                 "Key": _key(self._now, "state"),
@@ -310,6 +316,10 @@ class DynamoLedger:
                 "ExpressionAttributeValues": _values({":token": lease.token}),
             }
         }
+        if unless_held:
+            check["ConditionCheck"]["ConditionExpression"] += " AND attribute_not_exists(#hold)"
+            check["ConditionCheck"]["ExpressionAttributeNames"] = {"#hold": "hold"}
+        return check
 
     def _settle(self, lease: Lease, digest: str) -> TransactWriteItemTypeDef:
         return {

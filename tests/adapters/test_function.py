@@ -29,7 +29,7 @@ def lambda_client(silent: Callable[[str], Any]) -> Any:
 
 @pytest.fixture
 def function(lambda_client: Any) -> LambdaFunction:
-    return LambdaFunction(lambda_client, NAME, URI)
+    return LambdaFunction(lambda_client, lambda_client, NAME, URI)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_digest_that_is_none_is_refused(function: LambdaFunction, stub: Stubbe
 
 def test_a_repository_uri_without_a_registry_is_refused_at_the_start(lambda_client: Any) -> None:
     with pytest.raises(ValueError, match="'shuking-lambda'"):
-        LambdaFunction(lambda_client, NAME, "shuking-lambda")
+        LambdaFunction(lambda_client, lambda_client, NAME, "shuking-lambda")
 
 
 def test_the_revision_of_live_belongs_to_the_version_that_was_seen(

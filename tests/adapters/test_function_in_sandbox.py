@@ -46,7 +46,7 @@ class Service:
 
     @property
     def function(self) -> LambdaFunction:
-        return LambdaFunction(self.aws("lambda"), self.name, self.uri)
+        return LambdaFunction(self.aws("lambda"), self.aws("lambda"), self.name, self.uri)
 
     def push(self, answer: str) -> Image:
         code = f"def handler(event, context):\n    print('asked')\n    {answer}\n"
@@ -185,7 +185,7 @@ def test_code_that_dies_brings_its_error_and_its_log(service: Service) -> None:
 
 def test_a_function_that_is_not_there_is_refused(aws: Callable[[str], Any]) -> None:
     function = LambdaFunction(
-        aws("lambda"), "no-such-function", "123456789012.dkr.ecr.us-east-1.amazonaws.com/app"
+        aws("lambda"), aws("lambda"), "no-such-function", "123456789012.dkr.ecr.us-east-1.amazonaws.com/app"
     )
     with pytest.raises(Refused, match=r"GetFunction: ResourceNotFoundException: .*no-such-function"):
         function.latest()

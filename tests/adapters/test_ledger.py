@@ -240,15 +240,13 @@ def test_ending_twice_is_ending_once(ledger: DynamoLedger) -> None:
     held, ended = lease(ledger), deployment(1, Phase.REVERTED)
     ledger.end(held, ended, settles=True, quarantine=True)
     ledger.sent(Notice(ended))
-    ledger.pardon(DIGEST)
 
     # when
     ledger.end(held, ended, settles=True, quarantine=True)
 
-    # then: nobody is told twice, and a pardon stays one
+    # then: nobody is told twice
     assert ledger.look() == Book(settled=DIGEST)
     assert ledger.history(10) == [ended]
-    assert ledger.quarantine(DIGEST) is None
 
 
 def test_history_goes_by_itself_after_400_days(
@@ -294,12 +292,27 @@ def test_a_hold_stays_until_it_is_lifted_whoever_has_the_lease(ledger: DynamoLed
     assert lease(ledger).token == held.token + 1
 
 
-def test_a_pardon_lifts_the_quarantine(ledger: DynamoLedger) -> None:
-    ledger.request(deployment())
-    ledger.end(lease(ledger), deployment(1, Phase.STUCK), settles=True, quarantine=True)
+def test_a_digest_that_went_live_after_all_is_in_quarantine_no_more(ledger: DynamoLedger) -> None:
+    held = lease(ledger)
+    ledger.request(deployment(1))
+    ledger.end(held, deployment(1, Phase.STUCK), settles=True, quarantine=True)
     assert ledger.quarantine(DIGEST)
-    ledger.pardon(DIGEST)
+    ledger.request(deployment(2))
+    ledger.end(held, deployment(2, Phase.SUCCEEDED), settles=True, quarantine=False, pardon=True)
     assert ledger.quarantine(DIGEST) is None
+
+
+def test_a_deployment_does_not_begin_when_a_hold_came_in_between(ledger: DynamoLedger) -> None:
+    held = lease(ledger)
+    ledger.request(deployment())
+    ledger.hold(Hold("alice", "incident 42", NOW))
+    with pytest.raises(LookAgain, match="a hold came in between"):
+        ledger.record(held, deployment(1, Phase.UPDATING), begins=True)
+    assert ledger.look().open == (deployment(),)
+
+    ledger.hold(None)
+    ledger.record(held, deployment(1, Phase.UPDATING), begins=True)
+    assert ledger.look().open == (deployment(1, Phase.UPDATING),)
 
 
 def test_history_is_newest_first_and_no_longer_than_asked(ledger: DynamoLedger) -> None:
@@ -458,7 +471,7 @@ CALLS = [
     ("update_item", lambda ledger: ledger.hold(None)),
     ("update_item", lambda ledger: ledger.hold(Hold("ana", "a reason", NOW))),
     ("delete_item", lambda ledger: ledger.sent(Notice(deployment()))),
-    ("delete_item", lambda ledger: ledger.pardon(DIGEST)),
+    ("delete_item", lambda ledger: ledger.sent(Notice(deployment()))),
 ]
 
 

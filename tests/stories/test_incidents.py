@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from deployer.model import Artifact, ArtifactKind, Limits, Phase, VersionState
-from deployer.ports import Answer, LookAgain
-from tests.fakes import UNHEALTHY, World, image
+from deployer.model import Artifact, ArtifactKind, Deployment, Limits, Phase, Source, VersionState
+from deployer.ports import Answer, LookAgain, Refused
+from deployer.rollout import ENDED
+from deployer.smoke import Check
+from tests.fakes import HEALTHY, UNHEALTHY, World, image
 
 
 class Killed(BaseException):
@@ -215,9 +219,13 @@ def test_a_failing_notification_is_in_nobodys_way_and_is_sent_by_the_sweep() -> 
 
     assert world.push("one").phase is Phase.SUCCEEDED
     assert world.push("two").phase is Phase.SUCCEEDED
-    assert [notice.tries for notice in world.ledger.book.notices] == [2, 1]
+    assert [notice.tries for notice in world.ledger.book.notices] == [1, 1]
 
     world.notifier.broken = False
+    world.sweep()
+    assert world.notifier.sent == []
+
+    world.clock.sleep(60)
     world.sweep()
 
     assert len(world.notifier.sent) == 2
@@ -351,3 +359,222 @@ def test_a_throttled_call_is_looked_at_again() -> None:
     world.function.latest = throttled  # type: ignore[method-assign,assignment]  # AWS is busy
 
     assert world.push("good").phase is Phase.SUCCEEDED
+
+
+def test_a_revert_that_comes_late_still_takes_users_back() -> None:
+    """A deployer that was away for an hour: the world has not moved on, so neither has what helps."""
+    world = World()
+    world.push("good")
+    answers = iter([HEALTHY])
+    world.function.answers[image("moody")] = lambda: next(answers, UNHEALTHY)
+    real = world.function.point_live
+
+    def killed_before_moving_back(version: str, revision: str) -> None:
+        if version == "2":
+            raise Killed
+        real(version, revision)
+
+    world.function.point_live = killed_before_moving_back  # type: ignore[method-assign]  # a kill
+    with pytest.raises(Killed):
+        world.push("moody")
+    world.function.point_live = real  # type: ignore[method-assign]  # and what came after it
+    world.ledger.held_lease = None
+    world.clock.sleep(3600)
+
+    world.sweep()
+
+    assert world.ledger.history(1)[0].phase is Phase.REVERTED
+    assert world.function.live_image == image("good")
+
+
+@pytest.mark.parametrize("call", ["live", "latest", "update_code", "publish", "invoke", "live_revision"])
+def test_a_call_that_aws_refuses_ends_the_deployment_and_the_next_push_is_taken_up(call: str) -> None:
+    """L1: whatever the deployer may not do, every push ends, and people are told."""
+    world = World()
+    world.push("good")
+    real = getattr(world.function, call)
+
+    def refused(*_arguments: object, **_named: object) -> object:
+        raise Refused("AccessDeniedException: not authorized")
+
+    setattr(world.function, call, refused)
+    ended = world.push("next")
+    setattr(world.function, call, real)
+
+    assert ended.phase in ENDED
+    assert "AccessDeniedException: not authorized" in world.mail
+    assert world.ledger.book.open == ()
+    assert image("next").digest not in world.ledger.quarantined
+    assert world.function.live_image == image("good")
+    assert world.push("after it").phase is Phase.SUCCEEDED
+
+
+def test_a_registry_that_aws_refuses_to_read_ends_what_waits() -> None:
+    world = World()
+    world.push("good")
+    real = world.registry.tagged
+
+    def refused(tag: str) -> str | None:
+        raise Refused("AccessDeniedException: not authorized")
+
+    world.registry.tagged = refused  # type: ignore[method-assign]  # a grant is missing
+    ended = world.push("next")
+    world.sweep()
+    world.registry.tagged = real  # type: ignore[method-assign]  # and is back
+
+    assert ended.phase is Phase.REJECTED
+    assert "AWS refused to be looked at: AccessDeniedException" in ended.because
+    assert world.ledger.book.open == ()
+
+
+def test_a_registry_that_does_not_answer_does_not_keep_users_on_a_bad_version() -> None:
+    world = World()
+    world.push("good")
+    answers = iter([HEALTHY])
+
+    def busy(digest: str) -> bool:
+        raise LookAgain("ServerException")
+
+    def answer() -> Answer:
+        world.registry.present = busy  # type: ignore[method-assign]  # ECR has a bad day from here on
+        return next(answers, UNHEALTHY)
+
+    world.function.answers[image("moody")] = answer
+
+    assert world.push("moody").phase is Phase.REVERTED
+    assert world.function.live_image == image("good")
+
+
+def test_an_image_that_is_not_to_blame_is_not_quarantined() -> None:
+    """A person moved live during the deployment: no reason never to deploy this image again."""
+    world = World()
+    world.push("one")
+    world.push("two")
+
+    def somebody_rolls_back() -> Answer:
+        world.function.move_live("2")
+        return HEALTHY
+
+    world.function.answers[image("three")] = somebody_rolls_back
+    world.push("three")
+    world.function.answers.clear()
+
+    assert world.push("three").phase is Phase.SUCCEEDED
+
+
+def test_an_answer_of_another_version_is_no_verdict() -> None:
+    """An alias that has just moved may be answered by the version it left, for a moment."""
+    world = World()
+    world.push("good")
+    real = world.function.invoke
+    stale: list[int] = []
+
+    def invoke(qualifier: str, payload: bytes) -> Answer:
+        answer = real(qualifier, payload)
+        if qualifier == "live" and len(stale) < 2:
+            stale.append(1)
+            return replace(answer, executed_version="2")
+        return answer
+
+    world.function.invoke = invoke  # type: ignore[method-assign]  # the move is not everywhere yet
+
+    assert world.push("next").phase is Phase.SUCCEEDED
+    assert len(stale) == 2
+
+
+def test_a_hold_that_comes_during_preflight_holds() -> None:
+    world = World()
+    world.push("good")
+    real = world.registry.artifact
+
+    def hold_meanwhile(digest: str) -> Artifact | None:
+        world.controller().hold("alice", "incident 42")
+        return real(digest)
+
+    world.registry.artifact = hold_meanwhile  # type: ignore[method-assign]  # a person is quicker
+    calls = list(world.function.calls)
+
+    assert world.push("next").phase is Phase.REJECTED
+    assert world.function.calls == calls
+
+
+def test_a_push_that_the_sweep_saw_before_its_event_is_told_once() -> None:
+    world = World()
+    world.push("good")
+    world.registry.put(image("next"))
+    late = world.request("next")
+    world.clock.sleep(1)
+    world.sweep()
+    told = len(world.notifier.sent)
+
+    world.controller().push(late)
+
+    assert world.function.live_image == image("next")
+    assert len(world.notifier.sent) == told
+    assert world.ledger.find(late.id) is None
+
+
+def test_a_retry_that_comes_twice_is_one_deployment() -> None:
+    world = World()
+    world.push("good")
+    world.answers("bad", UNHEALTHY)
+    world.push("bad")
+    world.ledger.request(
+        Deployment("retry-1", image("bad"), Source.RETRY, world.clock.now())
+    )  # from a caller who lost patience
+    world.clock.new_invocation()
+
+    deployment = world.controller().retry(image("bad"), "alice", "request-2")
+
+    assert deployment.id == "retry-1"
+    assert len(world.ledger.ended) == 3
+
+
+def test_a_retry_of_what_is_live_is_checked() -> None:
+    world = World()
+    world.push("good")
+    world.answers("good", UNHEALTHY)
+    world.clock.new_invocation()
+
+    deployment = world.controller().retry(image("good"), "alice", "request-1")
+
+    assert deployment.phase is Phase.STUCK
+    assert "GET /health answered 503" in world.mail
+
+
+def test_checks_stop_before_lambdas_time_is_over() -> None:
+    world = World(checks=(Check(json={"status": "ok"}, tries=10),))
+    world.push("good")
+
+    def slow() -> Answer:
+        world.clock.sleep(30)
+        return UNHEALTHY
+
+    world.function.answers[image("slow")] = slow
+
+    checked = world.push("slow")
+    left = world.clock.remaining()
+    world.function.answers.clear()
+    world.sweep()
+
+    assert left > 0
+    assert checked.verification
+    assert checked.verification.results[0].tries < 10
+    assert world.outcome(checked).phase is Phase.REVERTED
+
+
+def test_old_messages_that_cannot_be_delivered_do_not_take_a_new_pushs_time() -> None:
+    world = World()
+    world.notifier.broken = True
+    for number in range(6):
+        world.push(f"release {number}")
+    world.clock.sleep(3600)
+
+    def hang(subject: str, body: str) -> None:
+        world.clock.sleep(26)
+        raise ConnectionError("the topic does not answer")
+
+    world.notifier.send = hang  # type: ignore[method-assign]  # SNS hangs
+
+    assert world.push("urgent").phase is Phase.SUCCEEDED
+    assert world.clock.remaining() > 0

@@ -84,7 +84,8 @@ def test_a_version_that_fails_only_through_live_is_taken_back() -> None:
     assert world.function.live_image == image("good")
     assert world.function.latest().image == image("good")
     assert "through live: GET /health answered 503" in world.mail
-    assert "are back on version 2" in world.mail
+    assert "Some users may have met the new version between" in world.mail
+    assert "now live is on version 2" in world.mail
 
 
 def test_the_same_event_again_changes_nothing() -> None:
@@ -142,7 +143,7 @@ def test_a_quarantined_digest_is_rejected_however_it_comes_back() -> None:
     assert world.function.live_image == image("good")
 
 
-def test_a_retry_lifts_the_quarantine() -> None:
+def test_a_retry_that_goes_live_lifts_the_quarantine() -> None:
     world = World()
     world.push("good")
     world.answers("unlucky", UNHEALTHY)
@@ -154,6 +155,38 @@ def test_a_retry_lifts_the_quarantine() -> None:
 
     assert deployment.phase is Phase.SUCCEEDED
     assert world.function.live_image == image("unlucky")
+    assert world.ledger.quarantined == {}
+
+
+def test_a_retry_that_is_turned_away_leaves_the_quarantine() -> None:
+    world = World()
+    world.push("good")
+    world.answers("bad", UNHEALTHY)
+    world.push("bad")
+    world.controller().hold("alice", "incident 42")
+    world.clock.new_invocation()
+
+    deployment = world.controller().retry(image("bad"), "bob", "request-1")
+
+    assert deployment.phase is Phase.REJECTED
+    assert image("bad").digest in world.ledger.quarantined
+
+
+def test_a_lease_that_somebody_writes_beside_is_asked_for_again() -> None:
+    world = World()
+    world.ledger.busy = 3
+
+    assert world.push("first").phase is Phase.SUCCEEDED
+
+
+def test_an_idle_sweep_does_not_take_the_lease() -> None:
+    world = World()
+    world.push("first")
+    token = world.ledger.token
+
+    world.sweep()
+
+    assert world.ledger.token == token
 
 
 def test_a_wrong_architecture_is_rejected_with_the_command_that_fixes_it() -> None:

@@ -248,6 +248,7 @@ def test_the_deployers_environment_is_what_its_settings_read() -> None:
         "PlaceholderImage.Digest": placeholder.image("x86_64").digest,
         "Ledger": "shuking-Ledger-1",
         "Topic": "arn:aws:sns:eu-west-1:123456789012:shuking-Topic-1",
+        "${ServiceName}-deployer": f"{values['ServiceName']}-deployer",
     }
     variables = properties("Deployer")["Environment"]["Variables"]
     environment = {

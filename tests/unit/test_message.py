@@ -38,6 +38,7 @@ REVERTED = ended(
     (Phase.REVERTING, "GET /health answered 503 after 2.1 s: {}"),
     (Phase.REVERTED, "users are on version 7 (sha256:aaaaaaaaaaaa…): GET /health answered 200 after 0.1 s"),
     previous=PREVIOUS,
+    live=PREVIOUS,
     version="8",
     revision="git-3f2a91",
     verification=ILL,
@@ -83,20 +84,36 @@ def test_the_command_it_offers_can_be_pasted() -> None:
     }
 
 
-def test_users_who_met_a_bad_version_are_not_passed_over() -> None:
-    moved_back = ended(
-        (Phase.UPDATING, "preflight passed"),
-        (Phase.CONFIRMING, "live points at version 8"),
-        (Phase.REVERTING, "through live: GET /health answered 503"),
-        (Phase.REVERTED, "users are on version 7"),
-        previous=PREVIOUS,
-        confirmation=ILL,
+MOVED_BACK = ended(
+    (Phase.UPDATING, "preflight passed"),
+    (Phase.PROMOTING, "GET /health answered 200"),
+    (Phase.CONFIRMING, "live points at version 8"),
+    (Phase.REVERTING, "through live: GET /health answered 503"),
+    (Phase.REVERTED, "users are on version 7"),
+    previous=PREVIOUS,
+    live=PREVIOUS,
+    version="8",
+    confirmation=ILL,
+)
+
+
+def test_users_who_may_have_met_a_bad_version_are_not_passed_over() -> None:
+    body = message(MOVED_BACK).body
+
+    assert (
+        "Some users may have met the new version between 03:00:02 and 03:00:05 UTC; "
+        "now live is on version 7 (sha256:aaaaaaaaaaaa…)." in body
     )
-
-    body = message(moved_back).body
-
-    assert "Users were on the new version for up to 2 s and are back on version 7" in body
     assert "got 503 after 2.1 s" in body
+
+
+def test_a_live_alias_that_a_person_moved_is_told_as_it_is() -> None:
+    elsewhere = Version("5", Image("shuking-lambda", "sha256:" + "5" * 64))
+
+    body = message(replace(REVERTED, live=elsewhere)).body
+
+    assert "This deployment moved no user: live is on version 5 (sha256:555555555555…)." in body
+    assert "see where live is" in message(replace(REVERTED, live=None)).body
 
 
 def test_a_success_says_so_and_offers_nothing_to_do() -> None:
@@ -126,23 +143,19 @@ def test_a_rejection_says_that_the_function_was_not_touched() -> None:
     told = message(ended((Phase.REJECTED, "it is an image index")))
 
     assert "was rejected: it is an image index. The function was not touched." in told.body
-    assert "push again" in told.body
+    assert "Now:" not in told.body
 
 
 def test_stuck_says_first_what_failed_and_then_what_could_not_be_undone() -> None:
-    stuck = ended(
-        (Phase.UPDATING, "preflight passed"),
-        (Phase.CONFIRMING, "live points at version 8"),
-        (Phase.REVERTING, "through live: GET /health answered 503"),
-        (Phase.STUCK, "version 7 is no way back: its image is gone from the registry"),
-        previous=PREVIOUS,
-    )
+    on_it = Version("8", CANDIDATE)
+    gone = Moment(START, Phase.STUCK, "version 7 is no way back: its image is gone from the registry")
+    stuck = replace(MOVED_BACK, phase=Phase.STUCK, timeline=(*MOVED_BACK.timeline[:-1], gone), live=on_it)
 
     told = message(stuck)
 
     assert told.subject.endswith("is STUCK: a person is needed")
     assert "GET /health answered 503. Then version 7 is no way back" in told.body
-    assert "Users have been on the new version since 03:00:02 UTC" in told.body
+    assert "Users are on the new version, since 03:00:02 UTC or shortly after." in told.body
     assert '"command": "retry"' in told.body
 
 
@@ -152,6 +165,7 @@ def test_a_stuck_deployment_that_no_user_met_says_so() -> None:
         (Phase.REVERTING, "GET /health answered 503"),
         (Phase.STUCK, "putting $LATEST back failed"),
         previous=PREVIOUS,
+        live=PREVIOUS,
     )
 
     assert "none saw the new one" in message(stuck).body

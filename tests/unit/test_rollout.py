@@ -19,6 +19,7 @@ from deployer.model import (
     Latest,
     Limits,
     Moment,
+    Notice,
     Phase,
     Quarantine,
     Source,
@@ -41,11 +42,17 @@ from deployer.rollout import (
     UpdateCode,
     Wait,
     advance,
+    blinded,
+    covered,
     decide,
+    due,
     move,
     newer,
+    pardons,
     quarantines,
+    record_update,
     record_verdict,
+    refusal,
     settles,
     supersede,
     sweep_finds,
@@ -276,7 +283,15 @@ def test_a_hold_rejects_and_says_whose_it_is() -> None:
     assert decided == Step(
         Phase.REJECTED,
         "deployments are held by alice (incident 42); "
-        "what the release tag points at is taken up when the hold is lifted",
+        "what the release tag points at then is taken up on resume",
+    )
+
+
+def test_a_hold_tells_who_retries_to_resume_first() -> None:
+    decided = step(deployment(Phase.REQUESTED, source=Source.RETRY), hold=Hold("alice", "incident 42", NOW))
+
+    assert decided == Step(
+        Phase.REJECTED, "deployments are held by alice (incident 42); resume, and retry again"
     )
 
 
@@ -288,7 +303,8 @@ def test_a_quarantined_digest_is_rejected_and_says_since_when() -> None:
 
     assert decided == Step(
         Phase.REJECTED,
-        "sha256:cccccccccccc… is in quarantine since deployment id-1: GET /health answered 503",
+        "sha256:cccccccccccc… is in quarantine since deployment id-1: GET /health answered 503. "
+        "Push a fixed image, or retry this one if it was not to blame",
     )
 
 
@@ -352,15 +368,25 @@ def test_the_build_command_is_for_the_functions_own_architecture() -> None:
 def test_a_busy_function_is_waited_for_and_not_for_ever() -> None:
     busy = latest(status=UpdateStatus.IN_PROGRESS)
 
-    assert step(deployment(Phase.REQUESTED, seconds=20), latest=busy) == Step(
+    def waiting_for(seconds: float) -> Deployment:
+        since = Moment(NOW - timedelta(seconds=seconds), Phase.REQUESTED, "busy")
+        return replace(deployment(Phase.REQUESTED), timeline=(since,))
+
+    assert step(waiting_for(20), latest=busy) == Step(
         Phase.REQUESTED, "the function is busy with an update that is not ours", Wait(2)
     )
-    assert step(deployment(Phase.REQUESTED, seconds=60), latest=busy).phase is Phase.REQUESTED
-    assert step(deployment(Phase.REQUESTED, seconds=61), latest=busy) == Step(
+    assert step(waiting_for(60), latest=busy).phase is Phase.REQUESTED
+    assert step(waiting_for(61), latest=busy) == Step(
         Phase.REJECTED,
         "somebody else's update of the function was still in progress after 60 s; "
         "push again, or retry, when it is done",
     )
+
+
+def test_a_request_that_was_long_on_its_way_waits_like_any_other() -> None:
+    busy = latest(status=UpdateStatus.IN_PROGRESS)
+
+    assert step(deployment(Phase.REQUESTED, seconds=3600), latest=busy).phase is Phase.REQUESTED
 
 
 def test_what_is_live_already_is_done() -> None:
@@ -369,10 +395,19 @@ def test_what_is_live_already_is_done() -> None:
     assert decided == Step(Phase.SUCCEEDED, "sha256:cccccccccccc… is live already, as version 8")
 
 
-def test_what_is_live_but_no_longer_on_latest_is_deployed_again() -> None:
-    decided = step(deployment(Phase.REQUESTED), live=NEW, latest=latest(OTHER))
+@pytest.mark.parametrize(
+    ("facts", "seen"),
+    [
+        ({}, {"latest": latest(OTHER)}),
+        ({}, {"latest": latest(CANDIDATE, UpdateStatus.FAILED)}),
+        ({}, {"live": replace(NEW, state=VersionState.FAILED)}),
+        ({"source": Source.RETRY}, {}),
+    ],
+)
+def test_what_is_live_but_not_known_to_be_well_is_deployed_again(facts: Any, seen: Any) -> None:
+    decided = step(deployment(Phase.REQUESTED, **facts), **{"live": NEW, "latest": latest(CANDIDATE), **seen})
 
-    assert outline(decided) == (Phase.UPDATING, UpdateCode(CANDIDATE, "x86_64", "rev-1"))
+    assert decided.phase is Phase.UPDATING
 
 
 def test_a_way_back_that_is_missing_is_warned_of() -> None:
@@ -429,6 +464,7 @@ def test_a_failed_update_is_tried_again_and_then_reverted() -> None:
         Phase.REVERTING,
         "the update to sha256:cccccccccccc… failed: InvalidImage",
         ending=Phase.REVERTED,
+        blames=True,
     )
 
 
@@ -446,7 +482,12 @@ def test_latest_is_brought_to_the_candidate_however_often_somebody_else_takes_it
         (VersionState.PENDING, Step(Phase.UPDATING, "version 8 is being made ready", Wait(0.2))),
         (
             VersionState.FAILED,
-            Step(Phase.REVERTING, "version 8 did not become active: why", ending=Phase.REVERTED),
+            Step(
+                Phase.REVERTING,
+                "version 8 did not become active: why",
+                ending=Phase.REVERTED,
+                blames=True,
+            ),
         ),
     ],
 )
@@ -456,18 +497,44 @@ def test_a_published_version_is_verified_when_it_is_ready(state: VersionState, e
     assert step(deployment(Phase.UPDATING, version="8"), candidate=candidate) == expected
 
 
-def test_an_update_that_takes_too_long_is_reverted() -> None:
-    busy = latest(CANDIDATE, UpdateStatus.IN_PROGRESS)
+TOO_LATE = Step(Phase.REVERTING, "sha256:cccccccccccc… was not ready after 120 s", ending=Phase.REVERTED)
 
-    assert step(deployment(Phase.UPDATING, seconds=120), latest=busy).phase is Phase.UPDATING
-    assert step(deployment(Phase.UPDATING, seconds=121), latest=busy) == Step(
-        Phase.REVERTING, "sha256:cccccccccccc… was not ready after 120 s", ending=Phase.REVERTED
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"latest": latest(CANDIDATE, UpdateStatus.IN_PROGRESS)},
+        {"latest": latest(OTHER)},
+        {"candidate": replace(NEW, state=VersionState.PENDING)},
+    ],
+)
+def test_an_update_that_takes_too_long_is_reverted(seen: Any) -> None:
+    assert step(deployment(Phase.UPDATING, seconds=120), **seen).phase is Phase.UPDATING
+    assert step(deployment(Phase.UPDATING, seconds=121), **seen) == TOO_LATE
+
+
+def test_what_became_ready_while_nobody_looked_is_ready() -> None:
+    late = deployment(Phase.UPDATING, seconds=9999)
+
+    assert step(late, candidate=NEW).phase is Phase.VERIFYING
+    assert step(late, latest=latest(CANDIDATE)).action == Publish(CANDIDATE, "rev-1")
+
+
+def test_a_version_that_cannot_be_published_is_given_up_when_it_was_tried_late() -> None:
+    busy: Any = {"latest": latest(CANDIDATE), "missed": "throttled"}
+
+    assert step(deployment(Phase.UPDATING, seconds=120), **busy).phase is Phase.UPDATING
+    assert step(deployment(Phase.UPDATING, seconds=121), **busy) == Step(
+        Phase.REVERTING, "sha256:cccccccccccc… could not be published: throttled", ending=Phase.REVERTED
     )
 
 
-def test_an_update_that_aws_refuses_is_reverted() -> None:
-    assert step(deployment(Phase.UPDATING), refused="AccessDenied: no") == Step(
-        Phase.REVERTING, "AWS refused sha256:cccccccccccc…: AccessDenied: no", ending=Phase.REVERTED
+@pytest.mark.parametrize("phase", [Phase.UPDATING, Phase.VERIFYING, Phase.PROMOTING, Phase.CONFIRMING])
+def test_what_aws_refuses_is_turned_round_without_blaming_the_image(phase: Phase) -> None:
+    live = NEW if phase is Phase.CONFIRMING else LIVE
+
+    assert step(deployment(phase), refused="AWS refused it: no", live=live) == Step(
+        Phase.REVERTING, "AWS refused it: no", ending=Phase.REVERTED
     )
 
 
@@ -492,9 +559,13 @@ def test_a_version_without_a_verdict_is_checked() -> None:
     )
 
 
-def test_checks_that_never_end_are_reverted() -> None:
-    assert step(deployment(Phase.VERIFYING, seconds=31)) == Step(
-        Phase.REVERTING, "the checks of version 8 did not end within 30 s", ending=Phase.REVERTED
+def test_checks_without_a_verdict_are_reverted() -> None:
+    late = deployment(Phase.VERIFYING, seconds=31)
+    because = "the checks of version 8 came to no verdict within 30 s"
+
+    assert step(late) == Step(Phase.REVERTING, because, ending=Phase.REVERTED)
+    assert step(late, missed="throttled") == Step(
+        Phase.REVERTING, f"{because}: throttled", ending=Phase.REVERTED
     )
 
 
@@ -506,19 +577,13 @@ def test_a_healthy_version_is_promoted() -> None:
 
 def test_an_unhealthy_version_is_reverted() -> None:
     assert step(deployment(Phase.VERIFYING, verification=ILL)) == Step(
-        Phase.REVERTING, "GET /health answered 503 after 0.2 s", ending=Phase.REVERTED
+        Phase.REVERTING, "GET /health answered 503 after 0.2 s", ending=Phase.REVERTED, blames=True
     )
 
 
 def test_a_verdict_without_checks_is_not_healthy() -> None:
     assert step(deployment(Phase.VERIFYING, verification=Verdict(()))) == Step(
-        Phase.REVERTING, "no check was run", ending=Phase.REVERTED
-    )
-
-
-def test_a_version_that_may_not_be_checked_is_reverted() -> None:
-    assert step(deployment(Phase.VERIFYING), refused="AccessDenied") == Step(
-        Phase.REVERTING, "version 8 could not be checked: AccessDenied", ending=Phase.REVERTED
+        Phase.REVERTING, "no check was run", ending=Phase.REVERTED, blames=True
     )
 
 
@@ -541,51 +606,77 @@ def test_a_live_alias_that_somebody_moved_is_left_where_it_is() -> None:
 
 def test_live_that_has_moved_is_confirmed() -> None:
     assert step(deployment(Phase.PROMOTING, seconds=99), live=NEW, refused="late") == Step(
-        Phase.CONFIRMING, "live points at version 8", RunChecks("live")
+        Phase.CONFIRMING, "live points at version 8", RunChecks("8", through_live=True)
     )
 
 
-def test_live_that_has_not_moved_is_moved_and_not_for_ever() -> None:
-    assert step(deployment(Phase.PROMOTING, seconds=30)) == Step(
-        Phase.PROMOTING, "live is still on version 7", PointLive("8", "alias-1")
-    )
-    assert step(deployment(Phase.PROMOTING, seconds=31)) == Step(
-        Phase.REVERTING, "live could not be moved to version 8 within 30 s", ending=Phase.REVERTED
+def test_live_that_has_not_moved_is_moved_and_given_up_when_it_was_tried_late() -> None:
+    move_it = Step(Phase.PROMOTING, "live is still on version 7", PointLive("8", "alias-1"))
+
+    assert step(deployment(Phase.PROMOTING, seconds=9999)) == move_it
+    assert step(deployment(Phase.PROMOTING, seconds=30), missed="throttled") == move_it
+    assert step(deployment(Phase.PROMOTING, seconds=31), missed="throttled") == Step(
+        Phase.REVERTING, "live could not be moved to version 8: throttled", ending=Phase.REVERTED
     )
 
 
-def test_a_refusal_to_move_live_is_reverted() -> None:
-    assert step(deployment(Phase.PROMOTING), refused="AccessDenied") == Step(
-        Phase.REVERTING, "AWS refused to move live to version 8: AccessDenied", ending=Phase.REVERTED
-    )
+ON_CANDIDATE: dict[str, Any] = {"live": NEW, "latest": latest(CANDIDATE)}
 
 
 def test_users_on_the_candidate_are_confirmed_to_be_well() -> None:
-    assert step(deployment(Phase.CONFIRMING, seconds=30), live=NEW) == Step(
-        Phase.CONFIRMING, "live has no verdict yet", RunChecks("live")
+    assert step(deployment(Phase.CONFIRMING, seconds=30), **ON_CANDIDATE) == Step(
+        Phase.CONFIRMING, "live has no verdict yet", RunChecks("8", through_live=True)
     )
-    assert step(deployment(Phase.CONFIRMING, confirmation=WELL, seconds=99), live=NEW) == Step(
+    assert step(deployment(Phase.CONFIRMING, confirmation=WELL, seconds=99), **ON_CANDIDATE) == Step(
         Phase.SUCCEEDED, "live is version 8: GET /health answered 200 after 0.1 s"
     )
 
 
 @pytest.mark.parametrize(
-    ("facts", "seen", "because"),
+    ("facts", "seen", "because", "blames"),
     [
-        ({"confirmation": ILL}, {}, "through live: GET /health answered 503 after 0.2 s"),
-        ({"seconds": 31}, {}, "the checks through live did not end within 30 s"),
-        ({}, {"refused": "AccessDenied"}, "live could not be checked: AccessDenied"),
+        ({"confirmation": ILL}, {}, "through live: GET /health answered 503 after 0.2 s", True),
+        ({"seconds": 31}, {}, "the checks through live came to no verdict within 30 s", False),
         (
             {"confirmation": WELL},
             {"live": LIVE},
             "somebody moved live from version 8 to 7 during the deployment; it stays where they put it",
+            False,
         ),
     ],
 )
-def test_what_is_not_confirmed_is_reverted(facts: Any, seen: Any, because: str) -> None:
-    decided = step(deployment(Phase.CONFIRMING, **facts), **{"live": NEW, **seen})
+def test_what_is_not_confirmed_is_reverted(facts: Any, seen: Any, because: str, blames: bool) -> None:
+    decided = step(deployment(Phase.CONFIRMING, **facts), **{**ON_CANDIDATE, **seen})
 
-    assert decided == Step(Phase.REVERTING, because, ending=Phase.REVERTED)
+    assert decided == Step(Phase.REVERTING, because, ending=Phase.REVERTED, blames=blames)
+
+
+def test_latest_that_somebody_changed_is_put_on_what_is_live_before_it_ends() -> None:
+    well = deployment(Phase.CONFIRMING, confirmation=WELL, seconds=20)
+
+    assert step(well, live=NEW, latest=latest(OTHER)) == Step(
+        Phase.CONFIRMING,
+        "somebody put $LATEST on sha256:000000000000…",
+        UpdateCode(CANDIDATE, "x86_64", "rev-1"),
+    )
+    for image in (OTHER, CANDIDATE):
+        assert step(well, live=NEW, latest=latest(image, UpdateStatus.IN_PROGRESS)) == Step(
+            Phase.CONFIRMING, "somebody's update of $LATEST is in progress", Wait(2)
+        )
+
+
+@pytest.mark.parametrize(
+    ("facts", "seen"), [({"updates": 2}, {}), ({"seconds": 31}, {}), ({}, {"refused": "AccessDenied"})]
+)
+@pytest.mark.parametrize("status", [UpdateStatus.SUCCESSFUL, UpdateStatus.IN_PROGRESS])
+def test_latest_that_cannot_be_put_back_is_warned_of(facts: Any, seen: Any, status: UpdateStatus) -> None:
+    well = deployment(Phase.CONFIRMING, confirmation=WELL, **facts)
+
+    assert step(well, live=NEW, latest=latest(OTHER, status), **seen) == Step(
+        Phase.SUCCEEDED,
+        "live is version 8: GET /health answered 200 after 0.1 s",
+        warning=f"somebody changed $LATEST: it is on sha256:000000000000… ({status})",
+    )
 
 
 # -- REVERTING -----------------------------------------------------------------------------------------
@@ -595,6 +686,21 @@ def test_users_go_back_first() -> None:
     decided = step(deployment(Phase.REVERTING, version="8", seconds=240), live=NEW, latest=latest(CANDIDATE))
 
     assert decided == Step(Phase.REVERTING, "live is on the failing version 8", PointLive("7", "alias-1"))
+
+
+def test_users_go_back_however_late_it_is_unless_it_was_tried_in_vain() -> None:
+    late = deployment(Phase.REVERTING, version="8", seconds=9999)
+
+    assert outline(step(late, live=NEW)) == (Phase.REVERTING, PointLive("7", "alias-1"))
+    early = deployment(Phase.REVERTING, version="8", seconds=240)
+    assert outline(step(early, live=NEW, missed="no")) == (Phase.REVERTING, PointLive("7", "alias-1"))
+
+
+def test_latest_goes_back_however_late_it_is() -> None:
+    for facts in ({"seconds": 9999}, {"seconds": 240, "updates": 1}):
+        decided = step(deployment(Phase.REVERTING, **facts), latest=latest(CANDIDATE))
+
+        assert decided.action == UpdateCode(PREVIOUS, "x86_64", "rev-1")
 
 
 def test_then_latest_goes_back() -> None:
@@ -618,7 +724,7 @@ def test_latest_goes_to_what_live_is_on_even_if_a_person_put_it_there() -> None:
 def test_a_candidate_that_was_published_as_the_version_that_is_live_has_nowhere_to_go_back_to() -> None:
     same = deployment(Phase.REVERTING, version="7")
 
-    assert outline(step(same)) == (Phase.REVERTING, RunChecks("live"))
+    assert outline(step(same)) == (Phase.REVERTING, RunChecks("7", through_live=True))
 
 
 def test_the_revert_waits_for_an_update_in_progress() -> None:
@@ -633,7 +739,7 @@ def test_a_revert_is_over_when_what_users_are_on_is_well() -> None:
     back = deployment(Phase.REVERTING)
 
     assert step(back) == Step(
-        Phase.REVERTING, "live is on version 7 (sha256:aaaaaaaaaaaa…)", RunChecks("live")
+        Phase.REVERTING, "live is on version 7 (sha256:aaaaaaaaaaaa…)", RunChecks("7", through_live=True)
     )
     assert step(replace(back, restoration=WELL)) == Step(
         Phase.REVERTED,
@@ -644,6 +750,17 @@ def test_a_revert_is_over_when_what_users_are_on_is_well() -> None:
 def test_a_deployment_that_made_way_ends_superseded_without_a_check() -> None:
     assert step(deployment(Phase.REVERTING, ending=Phase.SUPERSEDED)) == Step(
         Phase.SUPERSEDED, "users stayed on version 7 (sha256:aaaaaaaaaaaa…)"
+    )
+
+
+def test_a_deployment_that_made_way_ends_superseded_even_if_latest_cannot_go_back() -> None:
+    decided = step(
+        deployment(Phase.REVERTING, ending=Phase.SUPERSEDED), latest=latest(CANDIDATE), way_back=False
+    )
+
+    assert decided == Step(
+        Phase.SUPERSEDED,
+        "$LATEST cannot go back to sha256:aaaaaaaaaaaa…: the image is gone from the registry",
     )
 
 
@@ -663,14 +780,28 @@ def test_a_failed_update_back_is_tried_twice() -> None:
 
 
 NOW_ON = ". Now: live is on version 7 (sha256:aaaaaaaaaaaa…), $LATEST on sha256:cccccccccccc…"
+NOT_BACK = f"$LATEST was not back on sha256:aaaaaaaaaaaa… after 240 s{NOW_ON}"
 STILL_ON = ". Now: live is on version 8 (sha256:cccccccccccc…), $LATEST on sha256:cccccccccccc…"
 
 
 @pytest.mark.parametrize(
     ("facts", "seen", "because"),
     [
-        ({}, {"refused": "AccessDenied"}, f"AWS refused the revert: AccessDenied{NOW_ON}"),
-        ({"seconds": 241}, {}, f"the revert did not end within 240 s{NOW_ON}"),
+        ({}, {"refused": "AWS refused it: no"}, f"AWS refused it: no{NOW_ON}"),
+        ({"seconds": 241}, {"missed": "throttled"}, NOT_BACK),
+        ({"seconds": 241, "updates": 1}, {}, NOT_BACK),
+        ({"seconds": 241}, {"latest": latest(CANDIDATE, UpdateStatus.IN_PROGRESS)}, NOT_BACK),
+        (
+            {"seconds": 241},
+            {"latest": latest(PREVIOUS), "missed": "throttled"},
+            "everything is back, but the checks through live got no answer: throttled. "
+            "Now: live is on version 7 (sha256:aaaaaaaaaaaa…), $LATEST on sha256:aaaaaaaaaaaa…",
+        ),
+        (
+            {"version": "8"},
+            {"live": NEW, "previous": replace(LIVE, state=VersionState.FAILED, reason="ImageDeleted")},
+            f"version 7 is no way back: ImageDeleted{STILL_ON}",
+        ),
         (
             {"updates": 2},
             {"latest": latest(CANDIDATE, UpdateStatus.FAILED, "ImageDeleted")},
@@ -693,8 +824,8 @@ STILL_ON = ". Now: live is on version 8 (sha256:cccccccccccc…), $LATEST on sha
         ),
         (
             {"version": "8", "seconds": 241},
-            {"live": NEW},
-            f"the revert did not end within 240 s{STILL_ON}",
+            {"live": NEW, "missed": "throttled"},
+            f"live could not be moved back: throttled{STILL_ON}",
         ),
     ],
 )
@@ -714,11 +845,18 @@ def test_when_what_users_are_on_fails_too_it_halts() -> None:
     )
 
 
-def test_a_missing_way_back_does_not_matter_when_nothing_has_to_go_back() -> None:
-    assert outline(step(deployment(Phase.REVERTING), way_back=False)) == (
-        Phase.REVERTING,
-        RunChecks("live"),
-    )
+@pytest.mark.parametrize("seconds", [0, 9999])
+def test_what_is_back_is_checked_whatever_else_is_missing_and_however_late(seconds: float) -> None:
+    decided = step(deployment(Phase.REVERTING, seconds=seconds), way_back=False)
+
+    assert step(deployment(Phase.REVERTING, seconds=240), missed="throttled").action == decided.action
+    assert outline(decided) == (Phase.REVERTING, RunChecks("7", through_live=True))
+
+
+def test_a_previous_version_that_is_well_is_a_way_back() -> None:
+    decided = step(deployment(Phase.REVERTING, version="8"), live=NEW, previous=LIVE)
+
+    assert decided.action == PointLive("7", "alias-1")
 
 
 # -- records that cannot be ----------------------------------------------------------------------------
@@ -731,6 +869,7 @@ def test_a_missing_way_back_does_not_matter_when_nothing_has_to_go_back() -> Non
         (deployment(Phase.VERIFYING, previous=None), "VERIFYING without a version or a previous one"),
         (deployment(Phase.PROMOTING, version=None), "PROMOTING without a version or a previous one"),
         (deployment(Phase.PROMOTING, previous=None), "PROMOTING without a version or a previous one"),
+        (deployment(Phase.CONFIRMING, version=None), "CONFIRMING without a version"),
         (deployment(Phase.REVERTING, previous=None), "REVERTING without knowing where to or what for"),
         (deployment(Phase.REVERTING, ending=None), "REVERTING without knowing where to or what for"),
     ],
@@ -754,13 +893,35 @@ def test_a_step_within_a_phase_leaves_the_timeline_alone() -> None:
     assert advance(view(going), Step(Phase.UPDATING, "poll", Wait(1))) == going
 
 
-def test_every_update_is_counted_before_it_is_made_and_a_new_phase_counts_anew() -> None:
-    update = UpdateCode(CANDIDATE, "x86_64", "rev-1")
-    going = deployment(Phase.UPDATING, updates=1)
+def test_a_request_that_has_to_wait_remembers_since_when() -> None:
+    after = advance(view(deployment(Phase.REQUESTED)), Step(Phase.REQUESTED, "busy", Wait(1)))
 
-    assert advance(view(going), Step(Phase.UPDATING, "again", update)).updates == 2
-    assert advance(view(going), Step(Phase.REVERTING, "back")).updates == 0
-    assert advance(view(deployment(Phase.REQUESTED)), Step(Phase.UPDATING, "go", update)).updates == 1
+    assert after.timeline == (Moment(NOW, Phase.REQUESTED, "busy"),)
+    assert advance(view(after), Step(Phase.REQUESTED, "still busy", Wait(1))) == after
+
+
+def test_a_new_phase_counts_its_updates_anew() -> None:
+    assert advance(view(deployment(Phase.UPDATING, updates=2)), Step(Phase.REVERTING, "back")).updates == 0
+
+
+def test_an_accepted_update_is_counted_and_the_first_of_a_revert_begins_its_time_anew() -> None:
+    updating = deployment(Phase.UPDATING, updates=1)
+    reverting = deployment(Phase.REVERTING, seconds=9999)
+
+    first = record_update(reverting, NOW)
+    second = record_update(first, NOW + timedelta(seconds=5))
+
+    assert record_update(updating, NOW) == replace(updating, updates=2)
+    assert (first.updates, first.since) == (1, NOW)
+    assert first.timeline[-1] == Moment(NOW, Phase.REVERTING, "$LATEST is being put back")
+    assert (second.updates, second.since) == (2, NOW)
+    assert first.failure == "the reason"
+
+
+def test_every_move_remembers_what_users_are_on() -> None:
+    after = advance(view(deployment(Phase.CONFIRMING), live=NEW), Step(Phase.SUCCEEDED, "well"))
+
+    assert after.live == NEW
 
 
 def test_beginning_remembers_what_was_live_and_what_is_deployed() -> None:
@@ -793,10 +954,75 @@ def test_turning_round_remembers_how_it_will_end() -> None:
     ended = advance(view(after), Step(Phase.SUPERSEDED, "done"))
 
     assert after.ending is Phase.SUPERSEDED
+    assert not after.blamed
     assert after.failure == "503"
     assert after.version == "8"
     assert ended.ending is Phase.SUPERSEDED
     assert going.failure is None
+
+
+def test_blame_stays_with_the_image() -> None:
+    after = advance(view(deployment(Phase.VERIFYING)), Step(Phase.REVERTING, "503", blames=True))
+
+    assert after.blamed
+    assert advance(view(after), Step(Phase.REVERTED, "back")).blamed
+
+
+@pytest.mark.parametrize(
+    ("phase", "then", "because", "ending"),
+    [
+        (Phase.REQUESTED, Phase.REJECTED, "no. Mend that, and push again or retry", None),
+        (Phase.UPDATING, Phase.REVERTING, "no", Phase.REVERTED),
+        (Phase.VERIFYING, Phase.REVERTING, "no", Phase.REVERTED),
+        (Phase.PROMOTING, Phase.REVERTING, "no", Phase.REVERTED),
+        (Phase.CONFIRMING, Phase.REVERTING, "no", Phase.REVERTED),
+        (Phase.REVERTING, Phase.STUCK, "no", Phase.SUPERSEDED),
+    ],
+)
+def test_what_may_not_be_looked_at_ends_all_the_same(
+    phase: Phase, then: Phase, because: str, ending: Phase | None
+) -> None:
+    before = deployment(phase, updates=2)
+    if phase is Phase.REVERTING:
+        before = replace(before, ending=Phase.SUPERSEDED)
+
+    after = blinded(before, "no", NOW)
+
+    assert (after.phase, after.because, after.ending, after.updates) == (then, because, ending, 0)
+    assert not after.blamed
+
+
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        (UpdateCode(CANDIDATE, "x86_64", "1"), "AWS refused to put $LATEST on sha256:cccccccccccc…: no"),
+        (Publish(CANDIDATE, "1"), "AWS refused to publish sha256:cccccccccccc…: no"),
+        (RunChecks("8"), "AWS refused to invoke version 8: no"),
+        (PointLive("8", "1"), "AWS refused to move live to version 8: no"),
+        (None, "AWS refused to be looked at: no"),
+    ],
+)
+def test_a_refusal_says_what_was_refused(action: Action | None, words: str) -> None:
+    assert refusal(action, "no") == words
+
+
+@pytest.mark.parametrize(("tries", "minutes"), [(0, 0), (1, 1), (2, 3), (3, 7), (5, 31), (6, 60), (50, 60)])
+def test_a_message_is_tried_again_less_and_less_often(tries: int, minutes: int) -> None:
+    notice = Notice(deployment(Phase.STUCK), tries)
+
+    assert due(notice, NOW + timedelta(minutes=minutes))
+    assert not due(notice, NOW + timedelta(minutes=minutes, seconds=-1))
+
+
+def test_a_push_that_the_sweep_saw_first_is_covered() -> None:
+    push, sweep = waiting("1"), waiting("1", 9, Source.SWEEP)
+
+    assert covered(push, [sweep])
+    assert covered(waiting("1", 9), [sweep])
+    assert not covered(waiting("1", 10), [sweep])
+    assert not covered(waiting("2"), [sweep])
+    assert not covered(push, [waiting("1", 9)])
+    assert not covered(push, [replace(sweep, phase=Phase.SUPERSEDED)])
 
 
 def test_a_verdict_is_kept_where_its_phase_looks_for_it() -> None:
@@ -811,8 +1037,14 @@ def test_a_phase_that_asked_for_no_verdict_takes_none() -> None:
 
 
 @pytest.mark.parametrize("phase", sorted(ENDED))
-def test_what_failed_is_quarantined(phase: Phase) -> None:
-    assert quarantines(deployment(phase)) is (phase in (Phase.REVERTED, Phase.STUCK))
+def test_what_was_seen_to_fail_is_quarantined(phase: Phase) -> None:
+    assert quarantines(deployment(phase, blamed=True)) is (phase in (Phase.REVERTED, Phase.STUCK))
+    assert not quarantines(deployment(phase))
+
+
+@pytest.mark.parametrize("phase", sorted(ENDED))
+def test_what_is_live_is_pardoned(phase: Phase) -> None:
+    assert pardons(deployment(phase)) is (phase is Phase.SUCCEEDED)
 
 
 @pytest.mark.parametrize("phase", sorted(ENDED))
