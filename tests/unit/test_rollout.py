@@ -651,6 +651,10 @@ def test_what_is_not_confirmed_is_reverted(facts: Any, seen: Any, because: str, 
     assert decided == Step(Phase.REVERTING, because, ending=Phase.REVERTED, blames=blames)
 
 
+def replace_since(of: Deployment, seconds: float) -> Deployment:
+    return replace(of, timeline=(Moment(NOW - timedelta(seconds=seconds), of.phase, "the reason"),))
+
+
 def test_latest_that_somebody_changed_is_put_on_what_is_live_before_it_ends() -> None:
     well = deployment(Phase.CONFIRMING, confirmation=WELL, seconds=20)
 
@@ -659,6 +663,7 @@ def test_latest_that_somebody_changed_is_put_on_what_is_live_before_it_ends() ->
         "somebody put $LATEST on sha256:000000000000…",
         UpdateCode(CANDIDATE, "x86_64", "rev-1"),
     )
+    assert step(replace_since(well, 30), live=NEW, latest=latest(OTHER)).phase is Phase.CONFIRMING
     for image in (OTHER, CANDIDATE):
         assert step(well, live=NEW, latest=latest(image, UpdateStatus.IN_PROGRESS)) == Step(
             Phase.CONFIRMING, "somebody's update of $LATEST is in progress", Wait(2)
@@ -989,6 +994,7 @@ def test_what_may_not_be_looked_at_ends_all_the_same(
     after = blinded(before, "no", NOW)
 
     assert (after.phase, after.because, after.ending, after.updates) == (then, because, ending, 0)
+    assert after.since == NOW
     assert not after.blamed
 
 
