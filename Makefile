@@ -21,6 +21,8 @@ $(READY): requirements.lock
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(RUN) pip install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(RUN) pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# pip's script for the AWS CLI does not start from a path with a space in it.
+	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m awscli "$$@"\n' >$(VENV)/bin/aws
 	@touch $@
 
 .PHONY: setup
@@ -48,6 +50,7 @@ lint: $(READY) ## format, lint and types
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
+	@$(VENV)/bin/cfn-lint template.yaml
 
 .PHONY: docs
 docs: $(READY) ## draw again what documents show of the code

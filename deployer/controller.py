@@ -93,6 +93,10 @@ class Journal:
         """A message could not be delivered; it is kept and tried again by the sweep."""
 
 
+class Senseless(Exception):
+    """A command that makes no sense as things are; the message says why, for the person who gave it."""
+
+
 class Controller:
     """Brings the service to what was pushed, one deployment at a time."""
 
@@ -125,17 +129,27 @@ class Controller:
         return self.ledger.find(deployment.id) or deployment
 
     def hold(self, by: str, because: str) -> Hold:
-        """Freeze deployments. One that is under way ends first; no other begins."""
+        """Freeze deployments. One that is under way ends first; no other begins.
+
+        Raises `Senseless` if somebody holds them already: two reasons need two people to agree.
+        """
         hold = Hold(by, because, self.clock.now())
-        self.ledger.hold(hold)
+        if not self.ledger.hold(hold):
+            held = self.ledger.look().hold
+            whose = f"by {held.by} ({held.because})" if held else "by somebody who resumed just now"
+            raise Senseless(f"deployments are held already, {whose}; resume first to hold for another reason")
         self.journal.note(f"{by} holds deployments: {because}")
         return hold
 
-    def resume(self, by: str) -> None:
-        """Lift the hold, and take up what was pushed meanwhile."""
-        self.ledger.hold(None)
-        self.journal.note(f"{by} resumed deployments")
+    def resume(self, by: str) -> Hold:
+        """Lift the hold, and take up what was pushed meanwhile. Raises `Senseless` if there is none."""
+        held = self.ledger.look().hold
+        if held is None:
+            raise Senseless("nothing is held, so there is nothing to resume")
+        self.ledger.resume()
+        self.journal.note(f"{by} lifted the hold by {held.by} ({held.because})")
         self.settle()
+        return held
 
     def settle(self) -> None:
         """Work until nothing is left to do, somebody else is doing it, or Lambda's time is nearly over."""

@@ -63,14 +63,18 @@ class Ignored:
 
 
 class Unreadable(ValueError):
-    """It may have been a push, or it is a command we cannot follow: it must not get lost silently."""
+    """It may have been a push: it must not get lost silently."""
+
+
+class BadCommand(ValueError):
+    """A command that cannot be followed; the message tells the person who gave it why."""
 
 
 Meaning = PushSeen | SweepDue | HoldAsked | ResumeAsked | RetryAsked | Ignored
 
 
 def parse(event: object, *, repository: str, account: str, release_tag: str, request_id: str) -> Meaning:
-    """Read an event. Raises `Unreadable`, whose message says what was wrong with it."""
+    """Read an event. Raises `Unreadable` or `BadCommand`, whose message says what was wrong with it."""
     if not isinstance(event, dict):
         return Ignored(f"not an event but a {type(event).__name__}")
     if "command" in event:
@@ -114,15 +118,15 @@ def _command(event: dict[object, object], repository: str, request_id: str) -> M
         case "resume":
             return ResumeAsked(_text(event, "by"))
         case "retry":
-            return RetryAsked(_image(repository, event.get("digest")), _text(event, "by"), request_id)
+            return RetryAsked(_wanted_image(repository, event), _text(event, "by"), request_id)
         case other:
-            raise Unreadable(f"unknown command {other!r:.80}; known are hold, resume and retry")
+            raise BadCommand(f"unknown command {other!r:.80}; known are hold, resume and retry")
 
 
 def _text(event: dict[object, object], key: str) -> str:
     value = event.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise Unreadable(f'the command needs "{key}", a text: who does this, or why')
+        raise BadCommand(f'the command needs "{key}", a text: who does this, or why')
     return " ".join(value.split())[:_TEXT_CHARACTERS]
 
 
@@ -133,6 +137,13 @@ def _image(repository: str, digest: object) -> Image:
         return Image(repository, require_digest(digest))
     except BadDigest as error:
         raise Unreadable(str(error)) from None
+
+
+def _wanted_image(repository: str, event: dict[object, object]) -> Image:
+    try:
+        return _image(repository, event.get("digest"))
+    except Unreadable as error:
+        raise BadCommand(f'{error}; "digest" takes the whole digest of an image that was pushed') from None
 
 
 def _time(text: object) -> datetime:

@@ -22,8 +22,17 @@ from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.notifier import SnsNotifier
 from deployer.aws.registry import EcrRegistry
-from deployer.controller import Controller, Journal, Ports, Service
-from deployer.events import HoldAsked, Ignored, PushSeen, ResumeAsked, RetryAsked, SweepDue, Unreadable
+from deployer.controller import Controller, Journal, Ports, Senseless, Service
+from deployer.events import (
+    BadCommand,
+    HoldAsked,
+    Ignored,
+    PushSeen,
+    ResumeAsked,
+    RetryAsked,
+    SweepDue,
+    Unreadable,
+)
 from deployer.model import Deployment, Limits, Notice, Source, deployment_id
 from deployer.rollout import Step, Wait
 
@@ -132,6 +141,10 @@ def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
             release_tag=given.release_tag,
             request_id=context.aws_request_id,
         )
+    except BadCommand as error:
+        metrics.add_metric("CommandRefused", MetricUnit.Count, 1)
+        logger.error("a command that cannot be followed", extra={"because": str(error)})
+        return {"error": str(error)}
     except Unreadable as error:
         metrics.add_metric("EventUnreadable", MetricUnit.Count, 1)
         logger.error("unreadable", extra={"because": str(error)})
@@ -140,7 +153,12 @@ def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
     if isinstance(meaning, Ignored):
         logger.info("ignored", extra={"because": meaning.because})
         return {"ignored": meaning.because}
-    return _act(meaning, _controller(context))
+    try:
+        return _act(meaning, _controller(context))
+    except Senseless as error:
+        metrics.add_metric("CommandRefused", MetricUnit.Count, 1)
+        logger.info("a command that makes no sense now", extra={"because": str(error)})
+        return {"error": str(error)}
 
 
 def _sweep(controller: Controller) -> dict[str, Any]:
@@ -168,8 +186,8 @@ def _act(
             hold = controller.hold(by, because)
             return {"held": {"by": hold.by, "because": hold.because, "since": hold.since.isoformat()}}
         case ResumeAsked(by):
-            controller.resume(by)
-            return {"resumed": {"by": by}}
+            lifted = controller.resume(by)
+            return {"resumed": {"by": by, "held_by": lifted.by, "because": lifted.because}}
         case RetryAsked(image, by, event_id):
             deployment = controller.retry(image, by, event_id)
             return {

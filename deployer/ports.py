@@ -124,8 +124,11 @@ class Ledger(Protocol):
     def quarantine(self, digest: str) -> Quarantine | None:
         """Why `digest` is in quarantine, or None."""
 
-    def hold(self, hold: Hold | None) -> None:
-        """Hold deployments, or with None resume them."""
+    def hold(self, hold: Hold) -> bool:
+        """Hold deployments. False if somebody holds them already: theirs stays."""
+
+    def resume(self) -> None:
+        """Lift the hold, if there is one."""
 
     def history(self, limit: int) -> list[Deployment]:
         """The deployments that ended, newest first."""

@@ -667,7 +667,7 @@ def _unfit(artifact: Artifact | None, architecture: str) -> str | None:
     """Why Lambda could not run it, with the command that fixes the build; None if nothing speaks against."""
     build = _BUILD.format(platform=_PLATFORM.get(architecture, architecture))
     if artifact is None:
-        return "it is no longer in the registry. Push it again"
+        return "it is not, or no longer, in the registry. Push it again"
     if artifact.kind is ArtifactKind.INDEX:
         return (
             "it is an image index, which Lambda refuses (buildx makes one when it attaches a provenance "

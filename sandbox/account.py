@@ -51,9 +51,6 @@ class Settings:
     retry_delays: tuple[float, float] = (60.0, 120.0)
     """Seconds before the first and the second retry of an asynchronous invocation."""
 
-    schedule_factor: float = 1.0
-    """How many times faster than the clock `rate(...)` schedules tick."""
-
     @property
     def publish_seconds(self) -> float:
         """How long a new version of an image stays `Pending`. The third is a guess; AWS states no time."""

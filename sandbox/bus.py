@@ -25,10 +25,6 @@ from moto.sqs.models import sqs_backends
 from sandbox.account import ACCOUNT, REGION, AwsError
 from sandbox.door.policy import Call, CannotEvaluateError, Document, Verdict, decide
 
-# PutEvents takes at most 10 entries of 256 KB together (EventBridge User Guide, "PutEvents entry size").
-_MOST_ENTRY_BYTES = 256 * 1024
-_MOST_ENTRIES = 10
-
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
@@ -50,7 +46,7 @@ class Bus:
 
     `invoke_async(function_arn, payload)` hands an event to Lambda, `function_policy(function_arn)` is the
     function's resource policy, None when it has none; both raise AwsError when Lambda refuses.
-    `schedule_factor`: how many times faster than the clock `rate(...)` schedules tick.
+    `schedule_factor`: how many times faster than the clock `rate(...)` schedules tick, for tests.
     """
 
     def __init__(
@@ -83,19 +79,8 @@ class Bus:
         self._deliveries.shutdown()
 
     def ecr_event(self, detail: Mapping[str, Any]) -> None:
-        """Put the event ECR emits after a push or a delete."""
-        self.put("aws.ecr", "ECR Image Action", detail)
-
-    def put(
-        self,
-        source: str,
-        detail_type: str,
-        detail: Mapping[str, Any],
-        resources: Sequence[str] = (),
-        moment: datetime | None = None,
-    ) -> str:
-        """Put one event on the default bus, and return its id. Delivery happens in the background."""
-        event = self._envelope(source, detail_type, detail, resources, moment)
+        """Put the event ECR emits after a push or a delete. Delivery happens in the background."""
+        event = self._envelope("aws.ecr", "ECR Image Action", detail)
         for rule in self._rules():
             # moto takes a missing pattern for one that matches everything; such a rule is a schedule.
             if (
@@ -104,65 +89,10 @@ class Bus:
                 and rule.event_pattern.matches_event(event)
             ):
                 self._dispatch(rule, event)
-        return event["id"]
 
-    def fire(self, rule_name: str) -> None:
-        """Let a scheduled rule tick now. Raises AwsError when there is no such rule."""
-        for rule in self._rules():
-            if rule.name == rule_name:
-                self._fire(rule)
-                return
-        raise AwsError("ResourceNotFoundException", f"Rule {rule_name} does not exist on EventBus default.")
-
-    def _fire(self, rule: Rule) -> None:
-        self._dispatch(rule, self._envelope("aws.events", "Scheduled Event", {}, [rule.arn], None))
-
-    # --- PutEvents, for wire.application("events", bus, ...) ------------------------------------------
-
-    def resource(self, _operation: str, _request: Mapping[str, Any]) -> str:
-        """The ARN PutEvents acts on: the default bus, the only one here."""
-        return f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default"
-
-    def put_events(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """PutEvents: every entry succeeds or fails for itself."""
-        entries = request["Entries"]
-        if len(entries) > _MOST_ENTRIES:
-            raise AwsError(
-                "ValidationException",
-                f"1 validation error detected: Value at 'entries' failed to satisfy constraint: "
-                f"Member must have length less than or equal to {_MOST_ENTRIES}",
-            )
-        if sum(map(_entry_size, entries)) > _MOST_ENTRY_BYTES:
-            raise AwsError(
-                "ValidationException", "Total size of the entries in the request is over the limit."
-            )
-        results = [self._put_entry(entry) for entry in entries]
-        return {"FailedEntryCount": sum("ErrorCode" in result for result in results), "Entries": results}
-
-    def _put_entry(self, entry: Mapping[str, Any]) -> dict[str, str]:
-        for name in ("Source", "DetailType", "Detail"):
-            if not entry.get(name):
-                message = f"Parameter {name} is not valid. Reason: {name} is a required argument."
-                return {"ErrorCode": "InvalidArgument", "ErrorMessage": message}
-        if entry["Source"].startswith("aws."):
-            # Events of AWS's own services cannot be forged by users.
-            return {
-                "ErrorCode": "NotAuthorizedForSourceException",
-                "ErrorMessage": "Not authorized for the source.",
-            }
-        if entry.get("EventBusName", "default").rpartition("/")[2] != "default":
-            message = f"Event bus {entry['EventBusName']} does not exist."
-            return {"ErrorCode": "ResourceNotFoundException", "ErrorMessage": message}
-        try:
-            detail = json.loads(entry["Detail"])
-        except ValueError:
-            detail = None
-        if not isinstance(detail, dict):
-            return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
-        event_id = self.put(
-            entry["Source"], entry["DetailType"], detail, entry.get("Resources", ()), entry.get("Time")
-        )
-        return {"EventId": event_id}
+    def fire(self, rule: Rule) -> None:
+        """Let a scheduled rule tick now."""
+        self._dispatch(rule, self._envelope("aws.events", "Scheduled Event", {}, [rule.arn]))
 
     # --- delivery -------------------------------------------------------------------------------------
 
@@ -171,8 +101,7 @@ class Bus:
         source: str,
         detail_type: str,
         detail: Mapping[str, Any],
-        resources: Sequence[str],
-        moment: datetime | None,
+        resources: Sequence[str] = (),
     ) -> Event:
         return {
             "version": "0",
@@ -180,7 +109,7 @@ class Bus:
             "detail-type": detail_type,
             "source": source,
             "account": ACCOUNT,
-            "time": (moment or self._now()).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": REGION,
             "resources": list(resources),
             "detail": dict(detail),
@@ -284,19 +213,13 @@ class Bus:
                 if now >= due.setdefault(name, now + period):
                     due[name] = now + period
                     if rule.state == "ENABLED":
-                        self._fire(rule)
+                        self.fire(rule)
 
 
 def _period(expression: str) -> float | None:
     """Seconds between two ticks of `rate(5 minutes)`; None for anything else."""
     rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
     return int(rate[1]) * _SECONDS[rate[2]] if rate else None
-
-
-def _entry_size(entry: Mapping[str, Any]) -> int:
-    texts = [entry.get(name) or "" for name in ("Source", "DetailType", "Detail")]
-    resources = entry.get("Resources") or []
-    return sum(len(text.encode()) for text in [*texts, *resources]) + (14 if entry.get("Time") else 0)
 
 
 def _report_bug(delivery: Future[None]) -> None:

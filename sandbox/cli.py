@@ -1,12 +1,12 @@
 """The `sandbox` command: keep a sandbox running, and push images to it without Docker."""
 
 import os
-import signal
+import shlex
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from botocore.exceptions import ClientError, HTTPClientError
@@ -15,11 +15,14 @@ from botocore.exceptions import ConnectionError as NoConnectionError
 from sandbox.account import Settings
 from sandbox.building import images
 from sandbox.building.dockerfile import BuildError
-from sandbox.cloudformation import stack
-from sandbox.server import HOST, Sandbox, SandboxStartError, client, environment
+from sandbox.clients import HOST, client, environment
+from sandbox.ending import end_as_ctrl_c_does
+
+if TYPE_CHECKING:
+    from sandbox.server import Sandbox
 
 DEFAULT_PORT = 4599
-TEMPLATE = stack.TEMPLATE
+TEMPLATE = Path(__file__).resolve().parents[1] / "template.yaml"
 # The service is not healthy without a key. In the sandbox it calls nobody with it.
 PARAMETERS = {"GeminiApiKey": "no-real-key"}
 
@@ -50,29 +53,29 @@ def up(port: int, update_seconds: float) -> None:
 
     Does: everything on 127.0.0.1, in memory. Does not: keep anything after it ends, or use the network.
     """
-    ended = threading.Event()
+    # moto and the SAM translator take seconds to import, and `push` and `--help` need neither.
+    from sandbox.cloudformation import stack  # noqa: PLC0415
+    from sandbox.server import Sandbox, SandboxStartError  # noqa: PLC0415
 
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    end_as_ctrl_c_does()
     try:
         with Sandbox(port, Settings(update_seconds=update_seconds)) as sandbox:
             click.echo(f"sandbox: creating the stack of {TEMPLATE.name} at {sandbox.url}", err=True)
             outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
             click.echo(_what_to_try(sandbox, outputs))
-            ended.wait()
-            click.echo("sandbox: stopping")
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        click.echo("sandbox: stopped")
     except (SandboxStartError, stack.StackError) as problem:
         raise click.ClickException(str(problem)) from None
 
 
-def _what_to_try(sandbox: Sandbox, outputs: Mapping[str, str]) -> str:
+def _what_to_try(sandbox: "Sandbox", outputs: Mapping[str, str]) -> str:
     exports = [f"export {name}={value}" for name, value in sandbox.environment.items()]
     # These would win over the exports, and lead elsewhere.
     exports += [f"unset {name}" for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE") if name in os.environ]
-    function = outputs["ServiceFunctionName"]
+    function, log = outputs["ServiceFunctionName"], f"/aws/lambda/{outputs['DeployerName']}"
+    exports.append(f". {shlex.quote(str(Path(sys.executable).parent / 'activate'))}  # sandbox and aws")
     return f"""
 The sandbox is ready. Paste this into another terminal:
 
@@ -80,10 +83,11 @@ The sandbox is ready. Paste this into another terminal:
 
 and try:
 
-  python -m sandbox push service --tag latest
+  sandbox push service --tag latest
   aws lambda get-alias --function-name {function} --name live
-  aws logs tail /aws/lambda/{outputs["DeployerName"]} --follow   (with AWS CLI version 2)
   curl {sandbox.api_url}/health
+  aws logs filter-log-events --log-group-name {log} --query 'events[].[message]' --output text
+  aws logs tail {log} --follow  # with version 2 of the AWS CLI
 
 Ctrl-C ends it; nothing is kept.
 """
@@ -97,8 +101,13 @@ def _indented(lines: Iterable[str]) -> str:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--tag", required=True, help="The image's tag. The release tag (latest) means: deploy this.")
 @click.option("--repository", help="The ECR repository. Needed only when there are several.")
+@click.option(
+    "--build-arg", "build_args", multiple=True, metavar="NAME=VALUE", help="As `docker build` takes it."
+)
 @click.option("--port", type=click.IntRange(1, 65535), help="The sandbox's port.")
-def push(folder: Path, tag: str, repository: str | None, port: int | None) -> None:
+def push(
+    folder: Path, tag: str, repository: str | None, build_args: tuple[str, ...], port: int | None
+) -> None:
     """Build FOLDER's image by its Dockerfile, without Docker, and push it to a running sandbox.
 
     Finds the sandbox by --port, else by AWS_ENDPOINT_URL, else on port 4599. Does: COPY, ENV, CMD, LABEL ...
@@ -110,7 +119,7 @@ def push(folder: Path, tag: str, repository: str | None, port: int | None) -> No
     except ValueError:
         raise click.ClickException(f"AWS_ENDPOINT_URL is {endpoint!r}, which is no URL.") from None
     try:
-        built = images.build(folder)
+        built = images.build(folder, build_args=_named(build_args))
         repository = repository or _only_repository(ecr)
         digest = images.upload(built, ecr, repository, tag)
     except BuildError as problem:
@@ -130,6 +139,16 @@ def push(folder: Path, tag: str, repository: str | None, port: int | None) -> No
     size = sum(len(blob.content) for blob in built.blobs)
     click.echo(f"pushed {folder} as {repository}:{tag}, {size / 1000:,.0f} kB")
     click.echo(digest)
+
+
+def _named(build_args: Iterable[str]) -> dict[str, str]:
+    pairs = [argument.partition("=") for argument in build_args]
+    for name, equals, _ in pairs:
+        if not name or not equals:
+            raise click.ClickException(
+                f"--build-arg {name!r}: write it as NAME=VALUE, like REVISION=git-3f2a91."
+            )
+    return {name: value for name, _, value in pairs}
 
 
 def _endpoint(port: int | None) -> str:

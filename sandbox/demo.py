@@ -32,6 +32,7 @@ from sandbox.account import Settings
 from sandbox.building import images
 from sandbox.cli import PARAMETERS, TEMPLATE
 from sandbox.cloudformation import stack
+from sandbox.ending import end_as_ctrl_c_does
 from sandbox.server import Sandbox
 from sandbox.waiting import until
 
@@ -295,7 +296,7 @@ class Demo:
     def _history(self) -> Table:
         table = Table(title="History, the newest first", title_justify="left")
         for column in ("deployment", "revision", "image", "ended", "seconds to live"):
-            table.add_column(column)
+            table.add_column(column, overflow="fold")
         # Two that were pushed in the same second do not sort by their ids.
         for deployment in sorted(self.ledger.history(len(RELEASES)), key=lambda d: d.since, reverse=True):
             seconds = self.seconds.get(deployment.id)
@@ -352,13 +353,23 @@ def _reached(deployment: Deployment, phase: Phase) -> datetime:
 
 
 def main() -> int:
-    """Play it. 0 if everything came out as it must, else 1."""
+    """Play it. 0 if everything came out as it must, 130 if it was interrupted, else 1."""
+    end_as_ctrl_c_does()
+    try:
+        return _play()
+    except KeyboardInterrupt:
+        print("demo: interrupted; everything it started has ended", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _play() -> int:
     # A pipe has no width; tables are as wide as they need to be, up to a wide terminal's.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     began = time.monotonic()
     with Sandbox(settings=Settings()) as sandbox:
         console.print(Text(f"sandbox: {sandbox.url}; creating the stack of {TEMPLATE.name}"))
-        outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
+        with console.status("every function and version takes its simulated time to become ready"):
+            outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
         demo = Demo(sandbox, outputs, console)
         try:
             demo.play()

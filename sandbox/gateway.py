@@ -10,13 +10,14 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl
 
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Request, Response
 
 from sandbox.account import ACCOUNT, AwsError
+from sandbox.running.programs import Invocation
 
 STAGE = "api"
 API_ID = "sandbox0api"
@@ -24,17 +25,6 @@ RESOURCE_ID = "proxy0"
 
 # API Gateway takes 10 MB; Lambda takes 6 MB of event, which is what is met first.
 _MOST_BODY_BYTES = 10 * 1024 * 1024
-
-
-class Invocation(Protocol):
-    """What one invocation came to."""
-
-    @property
-    def payload(self) -> bytes: ...
-    @property
-    def function_error(self) -> str | None: ...
-    @property
-    def executed_version(self) -> str: ...
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,11 @@ import shutil
 import socket
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import boto3
-from botocore.config import Config
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.logs.models import logs_backends
@@ -25,25 +23,24 @@ from sandbox.account import ACCOUNT, REGION, AwsError, Settings
 from sandbox.awslambda.functions import Functions
 from sandbox.awslambda.invocations import send_to_account
 from sandbox.bus import Bus
+from sandbox.clients import HOST, client, environment
 from sandbox.cloudformation import resources
 from sandbox.door import wire
 from sandbox.door.frontdoor import OWN, FrontDoor
 from sandbox.door.iam import Iam
 from sandbox.ecr.ecr import LAYERS, Ecr
-from sandbox.gateway import STAGE, Gateway, Invocation, NoFunctionError
+from sandbox.gateway import STAGE, Gateway, NoFunctionError
+from sandbox.running.programs import Invocation
 from sandbox.running.runtime import Runtime
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-HOST = "127.0.0.1"
 LIVE = "live"
 
 _CUSTOM_RESOURCES = f"{OWN}custom-resources/"
 # CloudFormation reads at most this much of a custom resource's answer (User Guide, "Response objects").
 _MOST_ANSWER_BYTES = 4096
-# A function may take 15 minutes; no answer of the sandbox takes longer.
-_CLIENT_READ_SECONDS = 900
 
 _STOP_CHECK_SECONDS = 0.05
 
@@ -151,7 +148,7 @@ class Sandbox:
             send=send_to_account,
             settings=self.settings,
         )
-        self.bus = Bus(self.functions.submit, self.functions.function_policy, self.settings.schedule_factor)
+        self.bus = Bus(self.functions.submit, self.functions.function_policy)
         self.gateway = Gateway(self._invoke_live)
         resources.connect(functions=self.functions, ecr=self.ecr, url=lambda: self.url)
         self._door = FrontDoor(
@@ -160,8 +157,6 @@ class Sandbox:
                 "lambda": wire.application("lambda", self.functions, self.iam.authorize),
                 "ecr": wire.application("ecr", self.ecr, self.iam.authorize),
             },
-            # The door has asked for permission already, for each of the entries.
-            put_events=wire.application("events", self.bus, lambda *_: None),
             own=self._own,
         )
 
@@ -188,55 +183,14 @@ class Sandbox:
         return Response(f"There is nothing at {request.path}. There is: {known}\n", 404)
 
     def _invoke_live(self, payload: bytes) -> Invocation:
-        """Run what is behind the API: the function with an alias `live`; of several, the last one changed."""
-        candidates = [
-            function
-            for function in self._all_functions()
-            if any(
-                alias["Name"] == LIVE
-                for alias in self.functions.list_aliases({"FunctionName": function["FunctionName"]})[
-                    "Aliases"
-                ]
-            )
-        ]
-        if not candidates:
+        """Run what is behind the API: the function with an alias `live`."""
+        function = self.functions.newest_function_with(LIVE)
+        if function is None:
             raise NoFunctionError(
                 f"No function has an alias '{LIVE}' yet, so there is nothing behind this API. "
                 "Create the stack: `sandbox up` does."
             )
-        newest = max(candidates, key=lambda function: str(function["LastModified"]))
-        return self.functions.run(newest["FunctionName"], payload, LIVE)
-
-    def _all_functions(self) -> Iterator[dict[str, Any]]:
-        marker: dict[str, str] = {}
-        while True:
-            page = self.functions.list_functions(marker)
-            yield from page["Functions"]
-            if "NextMarker" not in page:
-                return
-            marker = {"Marker": page["NextMarker"]}
-
-
-def environment(url: str) -> dict[str, str]:
-    """What leads any AWS program to the sandbox at `url`. Any credentials are the administrator's."""
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "sandbox",
-        "AWS_SECRET_ACCESS_KEY": "sandbox",
-        "AWS_DEFAULT_REGION": REGION,
-    }
-
-
-def client(service: str, exports: Mapping[str, str]) -> Any:
-    """A boto3 client for the sandbox that `exports` (see `environment`) lead to."""
-    session = boto3.session.Session(
-        aws_access_key_id=exports["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=exports["AWS_SECRET_ACCESS_KEY"],
-        region_name=exports["AWS_DEFAULT_REGION"],
-    )
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=_CLIENT_READ_SECONDS)
-    # The service's name is data here, which boto3-stubs' overloads per service cannot type.
-    return session.client(service, endpoint_url=exports["AWS_ENDPOINT_URL"], config=config)  # type: ignore[call-overload]
+        return self.functions.run(function, payload, LIVE)
 
 
 def _listen(port: int) -> socket.socket:
@@ -245,8 +199,8 @@ def _listen(port: int) -> socket.socket:
     except OSError as problem:
         reason = os.strerror(problem.errno or 0)
         raise SandboxStartError(
-            f"Cannot listen on {HOST}:{port}: {reason}. Perhaps a sandbox runs there already: use it, stop "
-            "it, or take another port: make sandbox SANDBOX_PORT=4600."
+            f"Cannot listen on {HOST}:{port}: {reason}. If a sandbox runs there already, use it or "
+            "stop it; or take another port: make sandbox SANDBOX_PORT=4600."
         ) from None
 
 

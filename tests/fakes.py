@@ -276,8 +276,14 @@ class FakeLedger:
     def quarantine(self, digest: str) -> Quarantine | None:
         return self.quarantined.get(digest)
 
-    def hold(self, hold: Hold | None) -> None:
+    def hold(self, hold: Hold) -> bool:
+        if self.book.hold:
+            return False
         self.book = replace(self.book, hold=hold)
+        return True
+
+    def resume(self) -> None:
+        self.book = replace(self.book, hold=None)
 
     def history(self, limit: int) -> list[Deployment]:
         return sorted(self.ended.values(), key=lambda d: d.id, reverse=True)[:limit]

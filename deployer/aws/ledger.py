@@ -216,24 +216,31 @@ class DynamoLedger:
             except self._client.exceptions.ConditionalCheckFailedException:
                 return  # somebody else delivered it meanwhile
 
-    def hold(self, hold: Hold | None) -> None:
-        """Hold deployments, or with None resume them."""
+    def hold(self, hold: Hold) -> bool:
+        """Hold deployments. False if somebody holds them already: theirs stays."""
         with translated():
-            if hold:
+            try:
                 self._client.update_item(
                     TableName=self._table,
                     Key=_key(self._now, "state"),
                     UpdateExpression="SET #hold = :hold",
+                    ConditionExpression="attribute_not_exists(#hold)",
                     ExpressionAttributeNames={"#hold": "hold"},
                     ExpressionAttributeValues=_values({":hold": hold_item(hold)}),
                 )
-            else:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=_key(self._now, "state"),
-                    UpdateExpression="REMOVE #hold",
-                    ExpressionAttributeNames={"#hold": "hold"},
-                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
+
+    def resume(self) -> None:
+        """Lift the hold, if there is one."""
+        with translated():
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(self._now, "state"),
+                UpdateExpression="REMOVE #hold",
+                ExpressionAttributeNames={"#hold": "hold"},
+            )
 
     # -- DynamoDB
 

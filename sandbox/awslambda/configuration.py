@@ -17,7 +17,6 @@ from sandbox.running.programs import Program
 
 SETTABLE = frozenset(
     {
-        "DeadLetterConfig",
         "Description",
         "EphemeralStorage",
         "Handler",
@@ -33,6 +32,8 @@ SETTABLE = frozenset(
 """Members that FunctionConfiguration shows as they were set."""
 
 NOT_SIMULATED = (
+    "DeadLetterConfig",
+    "ImageConfig",
     "Layers",
     "FileSystemConfigs",
     "CodeSigningConfigArn",
@@ -104,12 +105,6 @@ def changed_members(members: Mapping[str, Any], request: Mapping[str, Any]) -> d
         variables = request["Environment"].get("Variables", {})
         _require_allowed(variables)
         changed["Environment"] = {"Variables": dict(variables)}
-    if "ImageConfig" in request:
-        changed.pop("ImageConfigResponse", None)
-        if request["ImageConfig"]:
-            changed["ImageConfigResponse"] = {"ImageConfig": request["ImageConfig"]}
-    if not (changed.get("DeadLetterConfig") or {}).get("TargetArn"):
-        changed.pop("DeadLetterConfig", None)
     return changed
 
 
@@ -135,7 +130,6 @@ def program(version: Version) -> Program:
         environment=members.get("Environment", {}).get("Variables", {}),
         handler=members.get("Handler"),
         runtime_name=members.get("Runtime"),
-        image_config=members.get("ImageConfigResponse", {}).get("ImageConfig", {}),
         log_group=members["LoggingConfig"]["LogGroup"],
         log_format=members["LoggingConfig"]["LogFormat"],
         traced=members["TracingConfig"].get("Mode") == "Active",

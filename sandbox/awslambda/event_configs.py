@@ -1,6 +1,6 @@
-"""How a function is invoked asynchronously, and how often at once.
+"""How a function is invoked asynchronously.
 
-Sources: API reference of PutFunctionEventInvokeConfig and PutFunctionConcurrency; recorded answers of AWS.
+Sources: API reference of PutFunctionEventInvokeConfig; recorded answers of AWS.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.account import AwsError
 from sandbox.awslambda.packages import invalid
 from sandbox.awslambda.permissions import qualified
 from sandbox.awslambda.versions import (
@@ -21,23 +20,16 @@ from sandbox.awslambda.versions import (
     find_version,
     function_arn,
     not_found,
-    parse_name,
 )
 
-DESTINATION_SERVICES = frozenset({"sqs", "sns", "lambda"})
+DESTINATION_SERVICES = frozenset({"sqs", "sns"})
 """Of AWS's services those the sandbox delivers to."""
 
 
 class EventConfigOperations:
-    """Put/Update/Get/DeleteFunctionEventInvokeConfig."""
+    """Put, Get and DeleteFunctionEventInvokeConfig."""
 
     _catalog: Catalog
-
-    def put_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._configure(request, keep=False)
-
-    def update_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
-        return self._configure(request, keep=True)
 
     def get_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
         name, qualifier = qualified(request)
@@ -51,7 +43,7 @@ class EventConfigOperations:
             del function.event_configs[qualifier or LATEST]
         return {}
 
-    def _configure(self, request: dict[str, Any], *, keep: bool) -> dict[str, Any]:
+    def put_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
         name, qualifier = qualified(request)
         with self._existing(name) as function:
             find_version(function, qualifier)
@@ -61,13 +53,14 @@ class EventConfigOperations:
                 "DestinationConfig",
             }:
                 raise invalid("You must specify at least one of error handling or destination setting.")
-            config = _config(function, qualifier) if keep else EventConfig(0.0)
-            destinations = request.get("DestinationConfig", config.destinations)
-            _require_deliverable(function, destinations)
-            config.retries = request.get("MaximumRetryAttempts", config.retries)
-            config.age_seconds = request.get("MaximumEventAgeInSeconds", config.age_seconds)
-            config.destinations = destinations
-            config.modified = self._catalog.clock()
+            destinations = request.get("DestinationConfig", {})
+            _require_deliverable(destinations)
+            config = EventConfig(
+                self._catalog.clock(),
+                request.get("MaximumRetryAttempts"),
+                request.get("MaximumEventAgeInSeconds"),
+                destinations,
+            )
             function.event_configs[qualifier or LATEST] = config
             return _describe(name, qualifier, config)
 
@@ -77,36 +70,6 @@ class EventConfigOperations:
             if name not in functions:
                 raise not_found("The function doesn't exist.")
             yield functions[name]
-
-
-class ConcurrencyOperations:
-    """Put/Get/DeleteFunctionConcurrency: the reservation."""
-
-    _catalog: Catalog
-
-    def put_function_concurrency(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._catalog.function(_unqualified(request), LATEST) as function:
-            function.reserved = request["ReservedConcurrentExecutions"]
-            return {"ReservedConcurrentExecutions": function.reserved}
-
-    def get_function_concurrency(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._catalog.function(_unqualified(request), LATEST) as function:
-            return {} if function.reserved is None else {"ReservedConcurrentExecutions": function.reserved}
-
-    def delete_function_concurrency(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._catalog.function(_unqualified(request), LATEST) as function:
-            function.reserved = None
-        return {}
-
-
-def _unqualified(request: dict[str, Any]) -> str:
-    name, qualifier = parse_name(request["FunctionName"])
-    if qualifier is not None:
-        raise invalid(
-            "This operation is permitted on Lambda functions only. Aliases and versions do not support this "
-            "operation. Please specify either a function name or an unqualified function ARN."
-        )
-    return name
 
 
 def _config(function: Function, qualifier: str | None) -> EventConfig:
@@ -130,7 +93,7 @@ def _describe(name: str, qualifier: str | None, config: EventConfig) -> dict[str
     return described
 
 
-def _require_deliverable(function: Function, destinations: dict[str, Any]) -> None:
+def _require_deliverable(destinations: dict[str, Any]) -> None:
     for condition in ("OnSuccess", "OnFailure"):
         arn = (destinations.get(condition) or {}).get("Destination")
         if not arn:
@@ -138,10 +101,4 @@ def _require_deliverable(function: Function, destinations: dict[str, Any]) -> No
         service = arn.split(":")[2] if arn.count(":") >= 5 else ""
         if service not in DESTINATION_SERVICES:
             known = ", ".join(sorted(DESTINATION_SERVICES))
-            raise AwsError(
-                "InvalidParameterValueException",
-                f"The destination ARN {arn} is invalid. The sandbox delivers to {known}.",
-                400,
-            )
-        if service == "lambda" and parse_name(arn)[0] == function.name:
-            raise invalid("You can't specify the function as a destination for itself.")
+            raise invalid(f"The destination ARN {arn} is invalid. The sandbox delivers to {known}.")

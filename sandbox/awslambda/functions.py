@@ -16,11 +16,11 @@ from typing import Any
 from sandbox.account import Settings
 from sandbox.awslambda.aliases import AliasOperations, page
 from sandbox.awslambda.configuration import changed_members, code_location, new_members
-from sandbox.awslambda.event_configs import ConcurrencyOperations, EventConfigOperations
+from sandbox.awslambda.event_configs import EventConfigOperations
 from sandbox.awslambda.invocations import Invocations, send_to_account
 from sandbox.awslambda.invoking import InvokeOperations
 from sandbox.awslambda.packages import Code, ImageCode, Packages, Registry, invalid
-from sandbox.awslambda.permissions import PermissionOperations, TagOperations, qualified
+from sandbox.awslambda.permissions import PermissionOperations, qualified
 from sandbox.awslambda.versions import (
     LATEST,
     Catalog,
@@ -37,14 +37,7 @@ from sandbox.running.runtime import Runtime
 ON_ALIASES = frozenset({"CreateAlias", "UpdateAlias", "GetAlias", "DeleteAlias", "ListAliases"})
 
 
-class Functions(
-    InvokeOperations,
-    AliasOperations,
-    PermissionOperations,
-    TagOperations,
-    EventConfigOperations,
-    ConcurrencyOperations,
-):
+class Functions(InvokeOperations, AliasOperations, PermissionOperations, EventConfigOperations):
     """The account's functions. Safe to use from several threads; invocations run outside the lock."""
 
     def __init__(
@@ -56,12 +49,12 @@ class Functions(
         role_exists: Callable[[str], bool],
         role_allows: Callable[[str, str, str], bool],
         settings: Settings,
-        send: Callable[[str, str, Mapping[str, tuple[str, str]]], None] = send_to_account,
+        send: Callable[[str, str], None] = send_to_account,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`fetch_zip` reads a bucket's key and raises AwsError; `role_allows` gets role, action and resource.
 
-        `send` delivers a record to a queue or topic: destination's ARN, body, attributes.
+        `send` delivers a record to a queue or topic: destination's ARN, body.
         """
         self._catalog = Catalog(clock, runtime.retire)
         self._packages = Packages(ecr, fetch_zip)
@@ -83,8 +76,6 @@ class Functions(
 
     def resource(self, operation: str, request: dict[str, Any]) -> str:
         """The ARN that IAM checks: of the version or alias where the operation takes a qualifier."""
-        if operation in {"TagResource", "UntagResource", "ListTags"}:
-            return str(request["Resource"])
         if "FunctionName" not in request:
             return "*"
         name, in_name = parse_name(request["FunctionName"])
@@ -124,8 +115,6 @@ class Functions(
             }
             if function.tags:
                 answer["Tags"] = dict(function.tags)
-            if function.reserved is not None:
-                answer["Concurrency"] = {"ReservedConcurrentExecutions": function.reserved}
             return answer
 
     def get_function_configuration(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -59,7 +59,6 @@ class Handling:
     age_seconds: int = DEFAULT_AGE_SECONDS
     on_success: str | None = None
     on_failure: str | None = None
-    dead_letters: str | None = None
     role_arn: str = ""
 
 
@@ -78,7 +77,7 @@ class Invocations:
         *,
         run: Callable[[Queued], Invocation],
         handling: Callable[[Queued], Handling],
-        send: Callable[[str, str, str, Mapping[str, tuple[str, str]]], None],
+        send: Callable[[str, str, str], None],
         retry_delays: tuple[float, float],
     ) -> None:
         """`run` invokes; `handling` is asked when an attempt has ended; `send` gets the role's ARN first.
@@ -151,11 +150,11 @@ class Invocations:
         if outcome.function_error is None:
             self._tell(handling.on_success, event, handling, "Success", outcome)
         elif event.attempts > handling.retries:
-            self._give_up(event, handling, "RetriesExhausted", outcome)
+            self._tell(handling.on_failure, event, handling, "RetriesExhausted", outcome)
         else:
             delay = self._retry_delays[min(event.attempts, len(self._retry_delays)) - 1]
             if _age(event) + delay > handling.age_seconds:
-                self._give_up(event, handling, "EventAgeExceeded", outcome)
+                self._tell(handling.on_failure, event, handling, "EventAgeExceeded", outcome)
             else:
                 self._add(delay, event)
 
@@ -163,19 +162,9 @@ class Invocations:
         handling = self._handling(event)
         delay = min(2.0**event.refusals, LONGEST_BACKOFF_SECONDS)
         if _age(event) + delay > handling.age_seconds:
-            self._give_up(event, handling, "EventAgeExceeded", None)
+            self._tell(handling.on_failure, event, handling, "EventAgeExceeded", None)
         else:
             self._add(delay, replace(event, refusals=event.refusals + 1))
-
-    def _give_up(self, event: Queued, handling: Handling, condition: str, outcome: Invocation | None) -> None:
-        self._tell(handling.on_failure, event, handling, condition, outcome)
-        if handling.dead_letters:
-            attributes = {
-                "RequestID": ("String", event.request_id),
-                "ErrorCode": ("Number", "200"),
-                "ErrorMessage": ("String", _error_message(outcome)[:1024] or condition),
-            }
-            self._deliver(handling, handling.dead_letters, event.payload.decode(), attributes)
 
     def _tell(
         self,
@@ -185,18 +174,14 @@ class Invocations:
         condition: str,
         outcome: Invocation | None,
     ) -> None:
-        if destination:
-            record = json.dumps(invocation_record(event, condition, outcome), ensure_ascii=False)
-            self._deliver(handling, destination, record, {})
-
-    def _deliver(
-        self, handling: Handling, arn: str, body: str, attributes: Mapping[str, tuple[str, str]]
-    ) -> None:
+        if not destination:
+            return
+        record = json.dumps(invocation_record(event, condition, outcome), ensure_ascii=False)
         try:
-            self._send(handling.role_arn, arn, body, attributes)
-        except (AwsError, ServiceException, LookupError) as problem:
+            self._send(handling.role_arn, destination, record)
+        except (AwsError, ServiceException) as problem:
             # AWS counts these as DestinationDeliveryFailures and drops the record.
-            _say(f"could not deliver to {arn}: {problem}")
+            _say(f"could not deliver to {destination}: {problem}")
 
 
 def invocation_record(event: Queued, condition: str, outcome: Invocation | None) -> dict[str, Any]:
@@ -222,26 +207,16 @@ def invocation_record(event: Queued, condition: str, outcome: Invocation | None)
     return record
 
 
-def send_to_account(arn: str, body: str, attributes: Mapping[str, tuple[str, str]]) -> None:
-    """Deliver to a queue or a topic of this account. Raises LookupError when there is none."""
-    service, name = arn.split(":")[2], arn.rpartition(":")[2]
-    if service == "sqs":
-        typed = {key: {"data_type": kind, "string_value": value} for key, (kind, value) in attributes.items()}
-        sqs_backends[ACCOUNT][REGION].send_message(name, body, message_attributes=typed)
-    elif service == "sns":
-        published = {key: {"Type": kind, "Value": value} for key, (kind, value) in attributes.items()}
-        sns_backends[ACCOUNT][REGION].publish(body, arn=arn, message_attributes=published)
+def send_to_account(arn: str, body: str) -> None:
+    """Deliver to a queue or a topic of this account. Raises moto's ServiceException when there is none."""
+    if arn.split(":")[2] == "sqs":
+        sqs_backends[ACCOUNT][REGION].send_message(arn.rpartition(":")[2], body)
     else:
-        raise LookupError(f"the sandbox delivers records to SQS, SNS and Lambda, not to {service}")
+        sns_backends[ACCOUNT][REGION].publish(body, arn=arn)
 
 
 def _age(event: Queued) -> float:
     return time.monotonic() - event.accepted
-
-
-def _error_message(outcome: Invocation | None) -> str:
-    answer = _json_or_text(outcome.payload) if outcome else None
-    return str(answer.get("errorMessage", "")) if isinstance(answer, dict) else ""
 
 
 def _json_or_text(payload: bytes) -> Any:

@@ -6,11 +6,10 @@ Source: API reference of Invoke.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import random
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.account import AwsError
@@ -24,7 +23,7 @@ from sandbox.running.runtime import Runtime
 
 MOST_SYNC_BYTES = 6_291_456
 MOST_ASYNC_BYTES = 1_048_576
-DELIVERY_ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish", "lambda": "lambda:InvokeFunction"}
+DELIVERY_ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish"}
 
 
 class InvokeOperations:
@@ -35,21 +34,20 @@ class InvokeOperations:
     _runtime: Runtime
     _invocations: Invocations
     _role_allows: Callable[[str, str, str], bool]
-    _send: Callable[[str, str, Mapping[str, tuple[str, str]]], None]
+    _send: Callable[[str, str], None]
 
     def invoke(self, request: dict[str, Any]) -> dict[str, Any]:
         """The operation. In the sandbox use `run` and `submit`."""
         name, qualifier = qualified(request)
         kind = request.get("InvocationType", "RequestResponse")
         payload = _payload(request.get("Payload"), MOST_ASYNC_BYTES if kind == "Event" else MOST_SYNC_BYTES)
-        client_context = _client_context(request.get("ClientContext"))
         if kind == "DryRun":
             self._target(name, qualifier)
             return {"StatusCode": 204}
         if kind == "Event":
             self._submit(name, qualifier, payload)
             return {"StatusCode": 202, "Payload": b""}
-        outcome = self._run(name, qualifier, payload, client_context=client_context)
+        outcome = self._run(name, qualifier, payload)
         answer: dict[str, Any] = {
             "StatusCode": outcome.status,
             "ExecutedVersion": outcome.executed_version,
@@ -72,23 +70,10 @@ class InvokeOperations:
         return self._submit(name, qualifier, _payload(payload, MOST_ASYNC_BYTES))
 
     def _run(
-        self,
-        name: str,
-        qualifier: str | None,
-        payload: bytes,
-        *,
-        request_id: str | None = None,
-        client_context: str | None = None,
+        self, name: str, qualifier: str | None, payload: bytes, *, request_id: str | None = None
     ) -> Invocation:
-        target, arn, reserved = self._target(name, qualifier)
-        return self._runtime.invoke(
-            target,
-            payload,
-            invoked_arn=arn,
-            request_id=request_id,
-            client_context=client_context,
-            concurrency=reserved,
-        )
+        target, arn = self._target(name, qualifier)
+        return self._runtime.invoke(target, payload, invoked_arn=arn, request_id=request_id)
 
     def _submit(self, name: str, qualifier: str | None, payload: bytes) -> str:
         with self._catalog.function(name, qualifier) as function:
@@ -97,8 +82,8 @@ class InvokeOperations:
         self._invocations.accept(name, qualifier, payload, request_id)
         return request_id
 
-    def _target(self, name: str, qualifier: str | None) -> tuple[Program, str, int | None]:
-        """What to run, the ARN it is invoked by, and the function's reserved concurrency."""
+    def _target(self, name: str, qualifier: str | None) -> tuple[Program, str]:
+        """What to run, and the ARN it is invoked by."""
         with self._catalog.function(name, qualifier) as function:
             version, arn = find_version(function, qualifier)
             alias = function.aliases.get(qualifier) if qualifier else None
@@ -118,7 +103,7 @@ class InvokeOperations:
                     f"Lambda can't invoke {arn}: its state is Failed (ImageDeleted). Update its code.",
                     409,
                 )
-            return program(runs), arn, function.reserved
+            return program(runs), arn
 
     # --- asynchronous ---------------------------------------------------------------------------------
 
@@ -133,34 +118,26 @@ class InvokeOperations:
                 return Handling()
             members = function.latest.members
             config = function.event_configs.get(event.qualifier or LATEST)
-            dead_letters = members.get("DeadLetterConfig", {}).get("TargetArn")
             if config is None:
-                return Handling(dead_letters=dead_letters, role_arn=members["Role"])
+                return Handling(role_arn=members["Role"])
             return Handling(
                 retries=DEFAULT_RETRIES if config.retries is None else config.retries,
                 age_seconds=config.age_seconds or DEFAULT_AGE_SECONDS,
                 on_success=config.destinations.get("OnSuccess", {}).get("Destination"),
                 on_failure=config.destinations.get("OnFailure", {}).get("Destination"),
-                dead_letters=dead_letters,
                 role_arn=members["Role"],
             )
 
-    def _send_as_role(
-        self, role_arn: str, arn: str, body: str, attributes: Mapping[str, tuple[str, str]]
-    ) -> None:
+    def _send_as_role(self, role_arn: str, arn: str, body: str) -> None:
         """Deliver a record as Lambda does it: in the name of the function's role."""
-        service = arn.split(":")[2]
-        action = DELIVERY_ACTIONS.get(service, f"{service}:*")
+        action = DELIVERY_ACTIONS[arn.split(":")[2]]
         if not self._role_allows(role_arn, action, arn):
             raise AwsError(
                 "AccessDeniedException",
                 f"the role {role_arn} may not {action}; its policy must allow it",
                 403,
             )
-        if service == "lambda":
-            self.submit(arn, body.encode())
-        else:
-            self._send(arn, body, attributes)
+        self._send(arn, body)
 
 
 def _payload(payload: bytes | None, most: int) -> bytes:
@@ -181,15 +158,3 @@ def _payload(payload: bytes | None, most: int) -> bytes:
             400,
         ) from None
     return payload
-
-
-def _client_context(encoded: str | None) -> str | None:
-    """The decoded ClientContext, in one line of ASCII as a header needs it."""
-    if encoded is None:
-        return None
-    try:
-        return json.dumps(json.loads(base64.b64decode(encoded, validate=True)))
-    except (ValueError, binascii.Error):
-        raise AwsError(
-            "InvalidRequestContentException", "Client context must be a valid Base64-encoded JSON object."
-        ) from None

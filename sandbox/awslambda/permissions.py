@@ -1,6 +1,6 @@
-"""Lambda's resource policies and tags.
+"""Lambda's resource policies.
 
-Sources: API reference of AddPermission and TagResource; recorded answers of AWS.
+Sources: API reference of AddPermission; recorded answers of AWS.
 """
 
 from __future__ import annotations
@@ -21,8 +21,6 @@ from sandbox.awslambda.versions import (
     require_revision,
 )
 from sandbox.door.policy import Document
-
-MOST_TAGS = 50
 
 
 def qualified(request: dict[str, Any]) -> tuple[str, str | None]:
@@ -86,43 +84,6 @@ class PermissionOperations:
         name, qualifier = parse_name(arn)
         with self._catalog.function(name) as function:
             return _policy(function, qualifier) if function.statements.get(qualifier) else None
-
-
-class TagOperations:
-    """TagResource, UntagResource, ListTags: of functions only."""
-
-    _catalog: Catalog
-
-    def tag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._catalog.function(_untagged_name(request)) as function:
-            function.require_settled()
-            tags = {**function.tags, **request["Tags"]}
-            if not request["Tags"]:
-                raise invalid("An error occurred and the request cannot be processed.")
-            if len(tags) > MOST_TAGS:
-                raise invalid("Number of tags exceeds resource tag limit.")
-            function.tags = tags
-        return {}
-
-    def untag_resource(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._catalog.function(_untagged_name(request)) as function:
-            function.require_settled()
-            for key in request["TagKeys"]:
-                function.tags.pop(key, None)
-        return {}
-
-    def list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        with self._catalog.function(_untagged_name(request)) as function:
-            return {"Tags": dict(function.tags)}
-
-
-def _untagged_name(request: dict[str, Any]) -> str:
-    name, qualifier = parse_name(request["Resource"])
-    if qualifier is not None:
-        raise invalid(
-            "Tags on function aliases and versions are not supported. Please specify a function ARN."
-        )
-    return name
 
 
 def _policy(function: Function, qualifier: str | None) -> dict[str, Any]:

@@ -177,8 +177,6 @@ class Function:
     policy_revisions: dict[str | None, str] = field(default_factory=dict)
     event_configs: dict[str, EventConfig] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
-    reserved: int | None = None
-    """Reserved concurrent executions."""
 
     def settle(self, now: float) -> str | None:
         """Finish what is due. The identity of what `$LATEST` runs no longer, if there is one."""

@@ -1,4 +1,4 @@
-"""A Dockerfile's text as instructions: continuations, comments, heredocs, flags, variables, JSON forms.
+"""A Dockerfile's text as instructions: continuations, comments, flags, variables, JSON forms.
 
 After https://docs.docker.com/reference/dockerfile/. What an instruction does is in
 `sandbox.building.stages`.
@@ -12,9 +12,9 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-HEREDOC = re.compile(r"(?<!\S)\d*<<-?(['\"]?)([A-Za-z_][A-Za-z0-9_]*)\1")
+HEREDOC = re.compile(r"(?<!\S)\d*<<-?['\"]?[A-Za-z_]")
 NOTHING = re.compile(r"\s*(#.*)?")
-FLAG = re.compile(r"--([a-z-]+)(?:=(\S*))?(?:\s+|$)")
+FLAG = re.compile(r"(--[a-z-]+)")
 VARIABLE = re.compile(
     r"\\(?P<escaped>\$)|\$(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<rest>[^}]*)\}"
 )
@@ -30,11 +30,10 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Instruction:
-    """`flags` are its `--name=value` (value "" when bare); `rest` is what follows, continuations joined."""
+    """`rest` is what follows its name, continuations joined."""
 
     line: int
     name: str
-    flags: Mapping[str, str]
     rest: str
 
     def __str__(self) -> str:
@@ -90,20 +89,19 @@ def parse(text: str) -> list[Instruction]:
     for line, logical in _logical_lines(text):
         name, _, rest = logical.partition(" ")
         rest = rest.strip()
-        flags = {}
-        while match := FLAG.match(rest):
-            flags[match[1]] = match[2] or ""
-            rest = rest[match.end() :]
         if not name.isalpha():
             raise BuildError(f"{name!r} is not an instruction", line)
         if not rest:
             raise BuildError(f"{name} has no arguments", line)
-        instructions.append(Instruction(line, name.upper(), flags, rest))
+        flag = FLAG.match(rest)
+        if flag and name.upper() != "RUN":  # RUN is not executed, however it is flagged
+            raise BuildError(f"{name.upper()} {flag[1]} cannot be done without Docker; leave it out", line)
+        instructions.append(Instruction(line, name.upper(), rest))
     return instructions
 
 
 def expand(text: str, variables: Mapping[str, str], missing: set[str]) -> str:
-    """`text` with $name, ${name}, ${name:-word} and ${name:+word} replaced; adds unset names to `missing`."""
+    """`text` with $name, ${name}, and ${name:-word} replaced; adds unset names to `missing`."""
 
     def value_of(match: re.Match[str]) -> str:
         if match["escaped"]:
@@ -113,14 +111,12 @@ def expand(text: str, variables: Mapping[str, str], missing: set[str]) -> str:
         match rest[:2]:
             case ":-":
                 return value or rest[2:]
-            case ":+":
-                return rest[2:] if value else ""
             case "":
                 if name not in variables:
                     missing.add(name)
                 return value
             case _:
-                raise BuildError(f"${{{name}{rest}}} is not supported; use :- or :+")
+                raise BuildError(f"${{{name}{rest}}} is not supported; use :-")
 
     return VARIABLE.sub(value_of, text)
 
@@ -141,14 +137,6 @@ def _logical_lines(text: str) -> Iterator[tuple[int, str]]:
             following = next((more for _, more in lines if not NOTHING.fullmatch(more)), "")
             parts.append(following.strip())
         logical = " ".join(part for part in parts if part)
-        if logical.split(" ", 1)[0].upper() in {"RUN", "COPY", "ADD"}:
-            for heredoc in HEREDOC.finditer(logical):
-                _skip_heredoc(lines, heredoc[2], first)
+        if logical.split(" ", 1)[0].upper() in {"RUN", "COPY", "ADD"} and HEREDOC.search(logical):
+            raise BuildError("a heredoc cannot be read here; make it a file", first)
         yield first, logical
-
-
-def _skip_heredoc(lines: Iterator[tuple[int, str]], terminator: str, first: int) -> None:
-    for _, line in lines:
-        if line.strip() == terminator:
-            return
-    raise BuildError(f"the heredoc {terminator} never ends", first)

@@ -21,9 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from sandbox.building.context import Context
+from sandbox.building.context import Context, File
 from sandbox.building.dockerfile import BuildError, parse
-from sandbox.building.stages import Build, Entry, Stage
+from sandbox.building.stages import Build, Stage
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr.client import ECRClient
@@ -118,14 +118,14 @@ def build(
     dockerfile = context.text("Dockerfile")
     if dockerfile is None:
         raise BuildError(f"{folder} has no Dockerfile; name the folder that holds the service's")
-    steps = Build(context, PLATFORMS[architecture], build_args or {})
+    steps = Build(context, build_args or {})
     stage = steps.run(parse(dockerfile))
     stage.labels.update(labels or {})
-    if not stage.entries:
-        raise BuildError(f"{folder}/Dockerfile copies nothing into the image; COPY the service's code")
     tars = [_tar(step.layer) for step in stage.steps if step.layer is not None]
+    if not tars:
+        raise BuildError(f"{folder}/Dockerfile copies nothing into the image; COPY the service's code")
     layers = [Blob(OCI_LAYER, _gzip(tar)) for tar in tars]
-    config = Blob(OCI_CONFIG, _json(_config(stage, [_sha256(tar) for tar in tars])))
+    config = Blob(OCI_CONFIG, _json(_config(stage, PLATFORMS[architecture], [_sha256(tar) for tar in tars])))
     return _image(config, layers, notes=tuple(steps.notes))
 
 
@@ -198,10 +198,9 @@ def _image(
     return BuiltImage(_json(manifest), (config, *layers), notes)
 
 
-def _config(stage: Stage, diff_ids: list[str]) -> dict[str, Any]:
+def _config(stage: Stage, platform: str, diff_ids: list[str]) -> dict[str, Any]:
     """The image configuration (github.com/opencontainers/image-spec, config.md)."""
     settings = {
-        "User": stage.user,
         "Env": [f"{name}={value}" for name, value in stage.env.items()],
         "Entrypoint": stage.entrypoint,
         "Cmd": stage.command,
@@ -210,8 +209,8 @@ def _config(stage: Stage, diff_ids: list[str]) -> dict[str, Any]:
     }
     return {
         "created": EPOCH,
-        "architecture": stage.platform,
-        **({"variant": "v8"} if stage.platform == "arm64" else {}),
+        "architecture": platform,
+        **({"variant": "v8"} if platform == "arm64" else {}),
         "os": "linux",
         "config": {name: value for name, value in settings.items() if value},
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
@@ -226,7 +225,7 @@ def _config(stage: Stage, diff_ids: list[str]) -> dict[str, Any]:
     }
 
 
-def _tar(layer: Mapping[str, Entry]) -> bytes:
+def _tar(layer: Mapping[str, File]) -> bytes:
     """A layer's files and the folders above them, sorted, so that equal layers are equal bytes."""
     folders = {parent for path in layer for parent in _folders_above(path)}
     output = io.BytesIO()
@@ -237,12 +236,12 @@ def _tar(layer: Mapping[str, Entry]) -> bytes:
                 member.type, member.mode = tarfile.DIRTYPE, 0o755
                 archive.addfile(member)
                 continue
-            entry = layer[path]
-            member.mode, (member.uid, member.gid) = entry.mode, entry.owner
-            if entry.file.target is not None:
-                member.type, member.linkname, member.mode = tarfile.SYMTYPE, entry.file.target, 0o777
-            member.size = len(entry.file.content)
-            archive.addfile(member, io.BytesIO(entry.file.content))
+            file = layer[path]
+            member.mode = 0o755 if file.executable else 0o644
+            if file.target is not None:
+                member.type, member.linkname, member.mode = tarfile.SYMTYPE, file.target, 0o777
+            member.size = len(file.content)
+            archive.addfile(member, io.BytesIO(file.content))
     return output.getvalue()
 
 

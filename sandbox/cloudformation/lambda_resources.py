@@ -36,8 +36,6 @@ class Function(Resource, CloudFormationModel):
         "Environment",
         "TracingConfig",
         "LoggingConfig",
-        "DeadLetterConfig",
-        "ImageConfig",
         "EphemeralStorage",
     )
     known = frozenset({"FunctionName", "PackageType", "Code", "Architectures", "Tags", *_configuration})

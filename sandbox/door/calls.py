@@ -12,9 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl, unquote
-
-from moto.secretsmanager.models import secretsmanager_backends
+from urllib.parse import parse_qsl
 
 from sandbox.account import ACCOUNT, REGION
 from sandbox.door.policy import Call
@@ -61,23 +59,15 @@ def read_body(environ: Environ) -> bytes:
 
 def read_operation(environ: Environ, service: str) -> Operation:
     """Which operation of `service` a request calls. Raises UnknownCallError when that cannot be told."""
-    path = environ.get("PATH_INFO", "/")
-    if service == "s3":
-        return _s3_operation(environ, path)
     body = read_body(environ)
     if target := environ.get("HTTP_X_AMZ_TARGET"):
         return Operation(service, str(target).rpartition(".")[2], _json_object(body))
-    if smithy := re.fullmatch(r"/service/\w+/operation/(\w+)", path):
-        return Operation(service, smithy[1], {})  # the body is CBOR: no row of the table looks into one
     form = dict(parse_qsl(body.decode("utf-8", "replace"))) or dict(
         parse_qsl(environ.get("QUERY_STRING", ""))
     )
     if action := form.get("Action"):
         return Operation(service, action, form)
-    if service == "xray" and path.strip("/"):
-        # X-Ray is REST-JSON; the two calls that functions make are named by their path.
-        return Operation(service, f"Put{path.strip('/')}", _json_object(body))
-    raise UnknownCallError(f"{service}:{environ.get('REQUEST_METHOD', '?')} {path}")
+    raise UnknownCallError(f"{service}:{environ.get('REQUEST_METHOD', '?')} {environ.get('PATH_INFO', '/')}")
 
 
 def required_permissions(operation: Operation) -> list[Call]:
@@ -99,18 +89,6 @@ def _json_object(body: bytes) -> Parameters:
     return value if isinstance(value, dict) else {}
 
 
-def _s3_operation(environ: Environ, path: str) -> Operation:
-    """Path-style requests only: that is what the SDKs send to an address without a domain name."""
-    bucket, _, key = unquote(path).lstrip("/").partition("/")
-    query = dict(parse_qsl(environ.get("QUERY_STRING", ""), keep_blank_values=True))
-    method = environ.get("REQUEST_METHOD", "GET")
-    subresources = {"acl", "policy", "tagging", "versioning", "uploads", "uploadId", "lifecycle", "cors"}
-    if not bucket or subresources & query.keys():
-        raise UnknownCallError(f"s3:{method} {path}")
-    name = ("Object" if key else "Bucket") + method.capitalize()
-    return Operation("s3", name, {"Bucket": bucket, "Key": key})
-
-
 # --- the resources, as ARNs -----------------------------------------------------------------------
 
 _Row = Callable[[Operation], Iterator[Call]]
@@ -127,10 +105,6 @@ def _on(resource: Callable[[Parameters], str], action: str | None = None) -> _Ro
         yield Call(f"{operation.service}:{action or operation.name}", resource(operation.parameters))
 
     return calls
-
-
-def _anything(_: Parameters) -> str:
-    return "*"
 
 
 def _table(parameters: Parameters) -> str:
@@ -159,11 +133,6 @@ def _transaction(operation: Operation) -> Iterator[Call]:
             yield Call(f"dynamodb:{actions[kind]}", _table(parameters))
 
 
-def _batch(operation: Operation) -> Iterator[Call]:
-    for table in operation.parameters.get("RequestItems", {}):
-        yield Call(f"dynamodb:{operation.name}", _table({"TableName": table}))
-
-
 def _topic(parameters: Parameters) -> str:
     # A message to a phone number has no topic and is a right on "*".
     return str(parameters.get("TopicArn") or parameters.get("TargetArn") or "*")
@@ -180,43 +149,6 @@ def _log_stream(parameters: Parameters) -> str:
     return _arn("logs", f"log-group:{group}:log-stream:{stream}")
 
 
-def _metrics(operation: Operation) -> Iterator[Call]:
-    """CloudWatch signs with the name `monitoring`; its actions are called `cloudwatch:`, on no resource."""
-    yield Call(f"cloudwatch:{operation.name}", "*")
-
-
-def _buses(operation: Operation) -> Iterator[Call]:
-    for entry in operation.parameters.get("Entries", []):
-        bus = str(entry.get("EventBusName") or "default")
-        resource = bus if bus.startswith("arn:") else _arn("events", f"event-bus/{bus}")
-        context = {
-            "events:source": str(entry.get("Source", "")),
-            "events:detail-type": str(entry.get("DetailType", "")),
-        }
-        yield Call("events:PutEvents", resource, context)
-
-
-def _secret(parameters: Parameters) -> str:
-    """A secret's ARN ends in six characters of its own, so a name has to be looked up."""
-    name = str(parameters.get("SecretId", ""))
-    if name.startswith("arn:"):
-        return name
-    secret = secretsmanager_backends[ACCOUNT][REGION].secrets.get(name)
-    return str(secret.arn) if secret else _arn("secretsmanager", f"secret:{name}")
-
-
-def _bucket(parameters: Parameters) -> str:
-    return f"arn:aws:s3:::{parameters['Bucket']}"
-
-
-def _object(parameters: Parameters) -> str:
-    return f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}"
-
-
-def _role(parameters: Parameters) -> str:
-    return str(parameters.get("RoleArn", ""))
-
-
 _TABLE: dict[str, _Row] = {
     "dynamodb:GetItem": _on(_table),
     "dynamodb:PutItem": _on(_table),
@@ -228,8 +160,6 @@ _TABLE: dict[str, _Row] = {
     "dynamodb:DescribeTimeToLive": _on(_table),
     "dynamodb:TransactWriteItems": _transaction,
     "dynamodb:TransactGetItems": _transaction,
-    "dynamodb:BatchGetItem": _batch,
-    "dynamodb:BatchWriteItem": _batch,
     "sns:Publish": _on(_topic),
     "sns:PublishBatch": _on(_topic, "Publish"),
     "sns:GetTopicAttributes": _on(_topic),
@@ -247,20 +177,4 @@ _TABLE: dict[str, _Row] = {
     "logs:FilterLogEvents": _on(_log_stream),
     "logs:GetLogEvents": _on(_log_stream),
     "logs:DescribeLogStreams": _on(_log_stream),
-    "monitoring:PutMetricData": _metrics,
-    "monitoring:GetMetricData": _metrics,
-    "monitoring:GetMetricStatistics": _metrics,
-    "monitoring:DescribeAlarms": _metrics,
-    "xray:PutTraceSegments": _on(_anything),
-    "xray:PutTelemetryRecords": _on(_anything),
-    "events:PutEvents": _buses,
-    "secretsmanager:GetSecretValue": _on(_secret),
-    "secretsmanager:DescribeSecret": _on(_secret),
-    "s3:ObjectGet": _on(_object, "GetObject"),
-    "s3:ObjectHead": _on(_object, "GetObject"),
-    "s3:ObjectPut": _on(_object, "PutObject"),
-    "s3:ObjectDelete": _on(_object, "DeleteObject"),
-    "s3:BucketGet": _on(_bucket, "ListBucket"),
-    "s3:BucketHead": _on(_bucket, "ListBucket"),
-    "sts:AssumeRole": _on(_role),
 }

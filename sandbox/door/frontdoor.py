@@ -19,26 +19,27 @@ if TYPE_CHECKING:
 
 OWN = "/_sandbox/"
 _PUT_EVENTS = "AWSEvents.PutEvents"
+_NO_PUT_EVENTS = AwsError(
+    "NotImplementedException", "The sandbox delivers the events of ECR and of schedules only.", 501
+)
 
 
 class FrontDoor:
     """Routes by the SigV4 credential scope's service.
 
     `strict` maps a service (`lambda`, `ecr`) to the application that stands for it; these check permissions
-    for themselves. `put_events` takes EventBridge's PutEvents. `own` takes what is below `/_sandbox/`.
-    Everything else is moto's, after `iam` has let it pass.
+    for themselves. `own` takes what is below `/_sandbox/`. Everything else is moto's, after `iam` has let
+    it pass; but for EventBridge's PutEvents, which moto would take and deliver to no function.
     """
 
     def __init__(
         self,
         iam: Iam,
         strict: Mapping[str, "WSGIApplication"],
-        put_events: "WSGIApplication",
         own: "WSGIApplication",
     ) -> None:
         self._iam = iam
         self._strict = strict
-        self._put_events = put_events
         self._own = own
         self._moto = DomainDispatcherApplication(create_backend_app)
         # moto looks at a condition and writes in two steps; on AWS a conditional write is one.
@@ -59,7 +60,7 @@ class FrontDoor:
         except AwsError as refusal:
             return _refusal(environ, service, refusal)(environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET") == _PUT_EVENTS:
-            return self._put_events(environ, start_response)
+            return _refusal(environ, service, _NO_PUT_EVENTS)(environ, start_response)
         return self._ask_moto(environ, start_response, service)
 
     def _ask_moto(

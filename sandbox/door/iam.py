@@ -7,10 +7,9 @@ the account's administrator, as with the dummy keys that `sandbox up` prints.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import parse_qs
 
-from moto.core.config import default_user_config
 from moto.iam.exceptions import NotFoundException
 from moto.iam.models import iam_backends
 from moto.sts.models import AssumedRole, sts_backends
@@ -24,9 +23,6 @@ from sandbox.door.calls import (
     signing_scope,
 )
 from sandbox.door.policy import Call, CannotEvaluateError, Document, Verdict, decide
-
-# moto knows AWS's own policies (AWSLambdaBasicExecutionRole ...) only when told so before it is first used.
-default_user_config["iam"] = {"load_aws_managed_policies": True}
 
 # Longer than any sandbox runs: nothing here renews a worker's credentials, as Lambda would.
 _SESSION_SECONDS = 7 * 24 * 3600
@@ -155,7 +151,7 @@ def _caller(environ: Environ) -> AssumedRole | None:
     )
 
 
-def _context(role_arn: str) -> Mapping[str, str | Sequence[str]]:
+def _context(role_arn: str) -> Mapping[str, str]:
     """The condition keys every request has. Plain HTTP on the loopback stands for AWS's TLS."""
     return {
         "aws:PrincipalArn": role_arn,

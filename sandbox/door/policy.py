@@ -41,7 +41,7 @@ class Call:
 
     action: str
     resource: str
-    context: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    context: Mapping[str, str] = field(default_factory=dict)
     service: str | None = None
 
 
@@ -117,32 +117,16 @@ def _wildcard(pattern: str) -> re.Pattern[str]:
 
 
 def _condition_holds(operator: str, key: str, expected: Sequence[Any], call: Call) -> bool:
-    if_exists = operator.endswith("IfExists")
-    quantifier, _, base = operator.removesuffix("IfExists").rpartition(":")
-    actual = _context_values(call, key)
-
-    if base == "Null":
-        return (not actual) == (str(expected[0]).lower() == "true")
-    if base not in _OPERATORS or quantifier not in {"", "ForAnyValue", "ForAllValues"}:
+    if operator not in _OPERATORS:
         raise CannotEvaluateError(f"the condition operator {operator!r} is not known to the sandbox")
-
-    negated, matches = _OPERATORS[base]
-    if not actual:
-        # A key the request does not carry fails a condition, except a negated one.
-        return if_exists or quantifier == "ForAllValues" or (negated and quantifier == "")
-
-    def passes(value: str) -> bool:
-        return any(matches(str(item), value) for item in expected) != negated
-
-    # Without a quantifier the key has one value, so `all` and `any` are the same.
-    return any(map(passes, actual)) if quantifier == "ForAnyValue" else all(map(passes, actual))
+    negated, matches = _OPERATORS[operator]
+    # A key the request does not carry fails a condition, except a negated one.
+    actual = _context_value(call, key)
+    return (actual is not None and any(matches(str(item), actual) for item in expected)) != negated
 
 
-def _context_values(call: Call, key: str) -> Sequence[str]:
-    for name, value in call.context.items():
-        if name.lower() == key.lower():
-            return [value] if isinstance(value, str) else list(value)
-    return []
+def _context_value(call: Call, key: str) -> str | None:
+    return next((value for name, value in call.context.items() if name.lower() == key.lower()), None)
 
 
 def _equal(expected: str, actual: str) -> bool:
@@ -168,8 +152,6 @@ def _arn_like(expected: str, actual: str) -> bool:
 _OPERATORS = {
     "StringEquals": (False, _equal),
     "StringNotEquals": (True, _equal),
-    "StringEqualsIgnoreCase": (False, _equal_ignoring_case),
-    "StringNotEqualsIgnoreCase": (True, _equal_ignoring_case),
     "StringLike": (False, _like),
     "StringNotLike": (True, _like),
     "ArnEquals": (False, _arn_like),

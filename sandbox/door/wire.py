@@ -40,10 +40,7 @@ Authorize = Callable[["WSGIEnvironment", str, str], None]
 LARGEST_REQUEST = 70_167_211
 """Bytes of a request's body: Lambda's own limit, which its error message names; no ECR part is larger."""
 
-IAM_ACTIONS = {
-    ("lambda", "Invoke"): "lambda:InvokeFunction",
-    ("lambda", "InvokeWithResponseStream"): "lambda:InvokeFunction",
-}
+IAM_ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
 """IAM actions whose name is not the operation's (Service Authorization Reference, AWS Lambda)."""
 
 
@@ -102,8 +99,8 @@ def _answer(
         )
     request = _parse(model, call, http, body)
     _validate(model, call.operation, request)
-    action = IAM_ACTIONS.get((model.service_name, name), f"{model.service_name}:{name}")
-    authorize(http.environ, action, implementation.resource(name, request))
+    action = f"{model.service_name}:{name}"
+    authorize(http.environ, IAM_ACTIONS.get(action, action), implementation.resource(name, request))
     return _response(call.operation, operation(request) or {})
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from sandbox.awslambda.packages import Code
 
@@ -26,8 +25,6 @@ class Program:
     """Of a zip function; an image names its handler itself."""
     runtime_name: str | None = None
     """`python3.12` and the like; None for an image."""
-    image_config: Mapping[str, Any] = field(default_factory=dict)
-    """ImageConfig: EntryPoint, Command, WorkingDirectory."""
     log_group: str = ""
     log_format: str = "Text"
     traced: bool = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import shutil
 import tempfile
 import threading
@@ -21,8 +20,8 @@ from sandbox.running.logs import WriteLog
 from sandbox.running.programs import Invocation, Program
 from sandbox.running.workers import Worker, failed_before_start
 
-DEFAULT_CONCURRENCY = 10
-"""Of one function without a reservation: what a new account has in all."""
+CONCURRENCY = 10
+"""Of one function: what a new account has in all."""
 IDLE_SECONDS = 300.0
 MOST_IDLE = 12
 """Idle workers kept warm in all; the longest idle goes first."""
@@ -48,14 +47,17 @@ class Runtime:
         endpoint_url: Callable[[], str],
         write_log: WriteLog,
         state_dir: Path,
+        concurrency: int = CONCURRENCY,
     ) -> None:
         """`credentials` gets the role's ARN and the function's name, as `Iam.session` does.
 
-        `state_dir` keeps unpacked code; it may be deleted when the sandbox is down.
+        `state_dir` keeps unpacked code; it may be deleted when the sandbox is down. `concurrency` is how many
+        invocations of one function run at once.
         """
         self._credentials = credentials
         self._endpoint_url = endpoint_url
         self._write_log = write_log
+        self._concurrency = concurrency
         self._code_dir = state_dir / "code"
         self._lock = threading.Lock()
         self._unpacking = threading.Lock()
@@ -72,16 +74,13 @@ class Runtime:
         *,
         invoked_arn: str,
         request_id: str | None = None,
-        client_context: str | None = None,
-        concurrency: int | None = None,
     ) -> Invocation:
         """Run one invocation and wait for its end.
 
-        `concurrency` is the function's reservation. Raises AwsError `TooManyRequestsException` when as many
-        invocations of the function run already.
+        Raises AwsError `TooManyRequestsException` when as many of the function run as may at once.
         """
         request_id = request_id or str(uuid.uuid4())
-        self._enter(program.function, concurrency)
+        self._enter(program.function)
         try:
             try:
                 worker = self._take_idle(program) or self._start(program)
@@ -92,7 +91,7 @@ class Runtime:
                 self._write_log(program.log_group, stream, [(now, line) for line in lines])
                 return outcome
             try:
-                return worker.run(payload, request_id, invoked_arn, client_context)
+                return worker.run(payload, request_id, invoked_arn)
             finally:
                 self._put_back(worker)
         finally:
@@ -125,16 +124,15 @@ class Runtime:
 
     # --- the pool -------------------------------------------------------------------------------------
 
-    def _enter(self, function: str, reserved: int | None) -> None:
+    def _enter(self, function: str) -> None:
         with self._lock:
             running = self._running.get(function, 0)
-            if running >= (DEFAULT_CONCURRENCY if reserved is None else reserved):
-                reason = "ReservedFunctionConcurrent" if reserved is not None else "Concurrent"
+            if running >= self._concurrency:
                 raise AwsError(
                     "TooManyRequestsException",
                     "Rate Exceeded.",
                     429,
-                    {"Reason": f"{reason}InvocationLimitExceeded"},
+                    {"Reason": "ConcurrentInvocationLimitExceeded"},
                 )
             self._running[function] = running + 1
 
@@ -203,7 +201,7 @@ class Runtime:
             return self._unzipped(program.code), program.handler or "", {}
         image = program.code
         settings = image.config.get("config") or {}
-        handler, entrypoint = image_handler(settings, program.image_config)
+        handler, entrypoint = image_handler(settings)
         if image.architecture != program.architecture:
             raise CannotRunError("Runtime.InvalidEntrypoint", f"fork/exec {entrypoint}: exec format error")
         if handler is None:
@@ -213,7 +211,7 @@ class Runtime:
                 f'as in CMD ["app.handler"]',
             )
         environment = dict(pair.partition("=")[::2] for pair in settings.get("Env") or [])
-        directory = program.image_config.get("WorkingDirectory") or settings.get("WorkingDir") or "/var/task"
+        directory = settings.get("WorkingDir") or "/var/task"
         folder = self._unpacked(image) / str(directory).lstrip("/")
         if not folder.is_dir():
             raise CannotRunError("Runtime.InvalidWorkingDir", f"chdir {directory}: no such file or directory")
@@ -251,22 +249,13 @@ class Runtime:
         return folder
 
 
-def image_handler(settings: Mapping[str, object], override: Mapping[str, object]) -> tuple[str | None, str]:
-    """The Python handler an image starts, if it starts one, and its entry point for messages.
-
-    `override` is the function's ImageConfig. As in Docker, ENTRYPOINT and CMD together are the command.
-    """
-    entrypoint = _words(override.get("EntryPoint")) or _words(settings.get("Entrypoint"))
-    command = _words(override.get("Command")) or _words(settings.get("Cmd"))
-    words = [*entrypoint, *command]
-    shown = words[0] if entrypoint else ENTRYPOINT
-    if words[:1] == [ENTRYPOINT]:
-        words = words[1:]
-    elif "awslambdaric" in words:
-        words = words[words.index("awslambdaric") + 1 :]
-    if len(words) == 1 and "." in words[0] and not words[0].startswith("/"):
-        return words[0], shown
-    return None, shown if words else json.dumps(words)
+def image_handler(settings: Mapping[str, object]) -> tuple[str | None, str]:
+    """The Python handler an image starts, if it starts one, and its entry point for messages."""
+    entrypoint, command = _words(settings.get("Entrypoint")), _words(settings.get("Cmd"))
+    shown = entrypoint[0] if entrypoint else ENTRYPOINT
+    if shown == ENTRYPOINT and len(command) == 1 and "." in command[0] and not command[0].startswith("/"):
+        return command[0], shown
+    return None, shown
 
 
 def _words(value: object) -> list[str]:

@@ -29,7 +29,6 @@ class Request:
     deadline_ms: int
     invoked_arn: str
     trace_header: str
-    client_context: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,6 @@ class _Handler(BaseHTTPRequestHandler):
             "Lambda-Runtime-Invoked-Function-Arn": request.invoked_arn,
             "Lambda-Runtime-Trace-Id": request.trace_header,
         }
-        if request.client_context:
-            headers["Lambda-Runtime-Client-Context"] = request.client_context
         self._answer(200, request.payload, headers)
 
     def do_POST(self) -> None:

@@ -92,9 +92,7 @@ class Worker:
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
 
-    def run(
-        self, payload: bytes, request_id: str, invoked_arn: str, client_context: str | None
-    ) -> Invocation:
+    def run(self, payload: bytes, request_id: str, invoked_arn: str) -> Invocation:
         """Run one invocation to its end. Afterwards `usable` says whether the worker can run another."""
         problem, init_ms = None, None
         if self._init_reported:
@@ -113,7 +111,6 @@ class Worker:
                     deadline_ms=int((time.time() + self.program.timeout_seconds) * 1000),
                     invoked_arn=invoked_arn,
                     trace_header=trace_header(sampled=self.program.traced),
-                    client_context=client_context,
                 )
             )
             outcome = self._wait(started + self.program.timeout_seconds)

@@ -287,7 +287,7 @@ def test_a_hold_stays_until_it_is_lifted_whoever_has_the_lease(ledger: DynamoLed
     ledger.hold(hold)
     ledger.release(held)
     assert ledger.look().hold == hold
-    ledger.hold(None)
+    ledger.resume()
     assert ledger.look().hold is None
     assert lease(ledger).token == held.token + 1
 
@@ -310,7 +310,7 @@ def test_a_deployment_does_not_begin_when_a_hold_came_in_between(ledger: DynamoL
         ledger.record(held, deployment(1, Phase.UPDATING), begins=True)
     assert ledger.look().open == (deployment(),)
 
-    ledger.hold(None)
+    ledger.resume()
     ledger.record(held, deployment(1, Phase.UPDATING), begins=True)
     assert ledger.look().open == (deployment(1, Phase.UPDATING),)
 
@@ -468,7 +468,7 @@ CALLS = [
     ("update_item", lambda ledger: ledger.acquire("first", NOW, NOW)),
     ("update_item", lambda ledger: ledger.release(HELD)),
     ("update_item", lambda ledger: ledger.unsent(Notice(deployment()))),
-    ("update_item", lambda ledger: ledger.hold(None)),
+    ("update_item", lambda ledger: ledger.resume()),
     ("update_item", lambda ledger: ledger.hold(Hold("ana", "a reason", NOW))),
     ("delete_item", lambda ledger: ledger.sent(Notice(deployment()))),
     ("delete_item", lambda ledger: ledger.sent(Notice(deployment()))),

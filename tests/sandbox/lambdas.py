@@ -110,10 +110,8 @@ class Recorder(Runtime):
         *,
         invoked_arn: str,
         request_id: str | None = None,
-        client_context: str | None = None,
-        concurrency: int | None = None,
     ) -> Invocation:
-        seen = {"arn": invoked_arn, "code": program.code.sha256, "context": client_context}
+        seen = {"arn": invoked_arn, "code": program.code.sha256}
         return Invocation(request_id or "r", 200, json.dumps(seen).encode(), program.version, None, b"tail")
 
     def retire(self, identity: str) -> None:
@@ -200,12 +198,13 @@ class Log:
 
 @contextmanager
 def running(state_dir: Path, log: Log | None = None) -> Iterator[Runtime]:
-    """A real runtime whose workers get credentials that name their role and function."""
+    """A real runtime, for three at a time; its workers' credentials name their role and function."""
     runtime = Runtime(
         credentials=lambda role, name: Credentials(f"key of {role}", f"secret of {name}", "token"),
         endpoint_url=lambda: "http://127.0.0.1:9",
         write_log=(log or Log()).write,
         state_dir=state_dir / "with a space",
+        concurrency=3,
     )
     yield runtime
     runtime.stop()

@@ -187,7 +187,7 @@ def test_a_targets_own_input_replaces_the_event(world: World) -> None:
     world.functions.permit(DEPLOYER, rule.arn)
 
     # when
-    world.bus.fire(rule.name)
+    world.bus.fire(rule)
 
     # then
     assert world.delivered() == [(DEPLOYER, {"sweep": True})]
@@ -272,63 +272,3 @@ def test_a_rate_schedule_ticks(world: World) -> None:
     assert event["detail-type"] == "Scheduled Event"
     assert event["source"] == "aws.events"
     assert event["resources"] == [rule.arn]
-
-
-def test_firing_a_rule_that_is_not_there_says_so(world: World) -> None:
-    with pytest.raises(AwsError, match="Rule nothing does not exist"):
-        world.bus.fire("nothing")
-
-
-# --- PutEvents ------------------------------------------------------------------------------------
-
-
-def entry(**changes: Any) -> dict[str, Any]:
-    return {"Source": "shop.orders", "DetailType": "Order", "Detail": '{"id": 7, "of": "Zoë"}'} | changes
-
-
-def test_an_event_that_a_user_puts_reaches_the_rules_that_match_it(world: World) -> None:
-    # given
-    rule = world.rule({"Arn": DEPLOYER}, pattern={"source": ["shop.orders"], "detail": {"id": [7]}})
-    world.functions.permit(DEPLOYER, rule.arn)
-
-    # when
-    answer = world.bus.put_events({"Entries": [entry(Resources=["arn:order"])]})
-
-    # then
-    ((_, event),) = world.delivered()
-    assert answer == {"FailedEntryCount": 0, "Entries": [{"EventId": event["id"]}]}
-    assert (event["detail"], event["resources"]) == ({"id": 7, "of": "Zoë"}, ["arn:order"])
-
-
-@pytest.mark.parametrize(
-    ("changes", "code"),
-    [
-        ({"Source": ""}, "InvalidArgument"),
-        ({"DetailType": None}, "InvalidArgument"),
-        ({"Detail": "{not json"}, "MalformedDetail"),
-        ({"Detail": "[1]"}, "MalformedDetail"),
-        ({"Source": "aws.ecr"}, "NotAuthorizedForSourceException"),
-        ({"EventBusName": "another"}, "ResourceNotFoundException"),
-    ],
-)
-def test_a_bad_entry_fails_for_itself_and_not_its_neighbour(
-    world: World, changes: dict[str, Any], code: str
-) -> None:
-    # when
-    answer = world.bus.put_events({"Entries": [entry(**changes), entry()]})
-
-    # then
-    assert answer["FailedEntryCount"] == 1
-    assert answer["Entries"][0]["ErrorCode"] == code
-    assert "EventId" in answer["Entries"][1]
-
-
-@pytest.mark.parametrize(
-    "entries", [[entry()] * 11, [entry(Detail=json.dumps({"x": "y" * 200_000}))] * 2], ids=["many", "large"]
-)
-def test_a_request_over_eventbridges_limits_is_refused_as_a_whole(
-    world: World, entries: list[dict[str, Any]]
-) -> None:
-    with pytest.raises(AwsError) as refusal:
-        world.bus.put_events({"Entries": entries})
-    assert refusal.value.code == "ValidationException"

@@ -103,18 +103,6 @@ def test_an_update_in_progress_refuses_a_second_change(
     )
 
 
-def test_an_update_in_progress_refuses_tags(there: World) -> None:
-    # given
-    there.create("v1")
-    there.update("v2")
-
-    # when
-    refused = refusal(there.aws.tag_resource, Resource=FUNCTION_ARN, Tags={"a": "b"})
-
-    # then
-    assert refused[:2] == (409, "ResourceConflictException")
-
-
 def test_the_old_code_serves_while_an_update_is_in_progress(there: World) -> None:
     # given
     there.create("v1")
@@ -734,21 +722,6 @@ def test_each_alias_has_a_policy_of_its_own(there: World) -> None:
     ]
     assert twice[:2] == (409, "ResourceConflictException")
     assert on_function[0] == 404
-
-
-def test_tags_are_the_functions_only(there: World) -> None:
-    # given
-    there.create("v1", Tags={"team": "blue"})
-
-    # when
-    there.aws.tag_resource(Resource=FUNCTION_ARN, Tags={"stage": "prod"})
-    there.aws.untag_resource(Resource=FUNCTION_ARN, TagKeys=["team"])
-    refused = refusal(there.aws.tag_resource, Resource=f"{FUNCTION_ARN}:1", Tags={"a": "b"})
-
-    # then
-    assert there.aws.list_tags(Resource=FUNCTION_ARN)["Tags"] == {"stage": "prod"}
-    assert there.aws.get_function(FunctionName="service")["Tags"] == {"stage": "prod"}
-    assert refused[0] == 400
 
 
 def test_a_list_comes_in_pages(there: World) -> None:

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -11,13 +10,7 @@ from werkzeug.wrappers import Request, Response
 
 from sandbox.account import AwsError
 from sandbox.gateway import Gateway, NoFunctionError
-
-
-@dataclass
-class Outcome:
-    payload: bytes
-    function_error: str | None = None
-    executed_version: str = "7"
+from sandbox.running.programs import Invocation
 
 
 class Service:
@@ -29,11 +22,11 @@ class Service:
         self._payload = raw if raw is not None else json.dumps(answer).encode()
         self._error = error
 
-    def invoke(self, payload: bytes) -> Outcome:
+    def invoke(self, payload: bytes) -> Invocation:
         if self.refusal:
             raise self.refusal
         self.event = json.loads(payload)
-        return Outcome(self._payload, self._error)
+        return Invocation("r", 200, self._payload, "7", self._error)
 
 
 OK = {"statusCode": 200, "body": "fine"}

@@ -215,81 +215,12 @@ def test_the_architecture_is_in_the_configuration(folder: Path, architecture: st
     assert (config(image)["architecture"], config(image)["os"]) == (platform, "linux")
 
 
-def test_a_platform_in_the_dockerfile_wins(folder: Path) -> None:
-    # when
-    image = built(folder, "FROM --platform=linux/arm64 scratch\nCOPY app.py /\n")
-
-    # then
-    assert config(image)["architecture"] == "arm64"
-
-
 def test_labels_given_to_the_build_come_last(folder: Path) -> None:
     # when
     image = build(folder, build_args={"REVISION": "a"}, labels={"org.opencontainers.image.revision": "b"})
 
     # then
     assert config(image)["config"]["Labels"] == {"org.opencontainers.image.revision": "b"}
-
-
-def test_a_later_stage_takes_from_an_earlier_one(folder: Path, tmp_path: Path) -> None:
-    # given
-    dockerfile = """\
-FROM public.ecr.aws/lambda/python:3.12 AS deps
-COPY requirements.txt .
-RUN pip install -r requirements.txt -t /opt/python
-FROM public.ecr.aws/lambda/python:3.12
-COPY --from=deps /opt/python ${LAMBDA_TASK_ROOT}
-COPY --from=deps /var/task/requirements.txt /opt/
-COPY --from=0 /var/task /opt/all
-COPY app.py ${LAMBDA_TASK_ROOT}
-CMD ["app.handler"]
-"""
-    # when
-    image = built(folder, dockerfile)
-
-    # then
-    assert sorted(files(image, tmp_path / "root")) == [
-        "/opt/all/requirements.txt",
-        "/opt/requirements.txt",
-        "/var/task/app.py",
-    ]
-    assert (
-        "line 5, COPY /opt/python ${LAMBDA_TASK_ROOT}: "
-        "what only that stage's RUN or base image brings is left out" in image.notes
-    )
-
-
-def test_a_stage_begun_with_another_has_its_files_and_settings(folder: Path, tmp_path: Path) -> None:
-    # given
-    dockerfile = """\
-FROM public.ecr.aws/lambda/python:3.12 AS code
-ENV MODE=base
-COPY app.py .
-CMD ["app.base"]
-FROM code AS debug
-ENV MODE=debug
-FROM code
-CMD ["app.handler"]
-"""
-    # when
-    image = built(folder, dockerfile)
-
-    # then
-    assert list(files(image, tmp_path / "root")) == ["/var/task/app.py"]
-    assert "MODE=base" in config(image)["config"]["Env"]
-    assert config(image)["config"]["Cmd"] == ["app.handler"]
-
-
-def test_what_another_image_would_bring_is_noted(folder: Path) -> None:
-    # when
-    image = built(
-        folder,
-        "FROM public.ecr.aws/lambda/python:3.12\n"
-        "COPY --from=public.ecr.aws/extensions/insights:1 /opt/ /opt/\nCOPY app.py .\n",
-    )
-
-    # then
-    assert any("public.ecr.aws/extensions/insights:1, which is not fetched" in note for note in image.notes)
 
 
 @pytest.mark.parametrize(
@@ -301,18 +232,16 @@ def test_what_another_image_would_bring_is_noted(folder: Path) -> None:
         ("COPY app.py .", "/var/task/app.py"),
         ("COPY ./app.py ./x/", "/var/task/x/app.py"),
         ("COPY /app.py new.py", "/var/task/new.py"),
-        ("ADD app.py new.py", "/var/task/new.py"),
         ('COPY ["app.py", "/srv/with space.py"]', "/srv/with space.py"),
         ("COPY a*.py /srv/", "/srv/app.py"),
         ("COPY chalicelib/deep /srv", "/srv/er.py"),
         ("COPY chalicelib/deep/ /srv/lib", "/srv/lib/er.py"),
-        ("COPY --link --chmod=0755 app.py /srv/", "/srv/app.py"),
         ("WORKDIR /a\nWORKDIR b\nCOPY app.py .", "/a/b/app.py"),
         ("ARG where=/srv\nCOPY app.py ${where}/", "/srv/app.py"),
         ("COPY app.py ${nowhere:-/srv}/", "/srv/app.py"),
         ("ENV root=/srv\nENV root=/opt here=$root\nCOPY app.py ${here}/", "/srv/app.py"),
-        ("RUN <<EOF\nCOPY nothing here\nEOF\nCOPY app.py .", "/var/task/app.py"),
         ("copy app.py \\\n\n  /srv/", "/srv/app.py"),
+        ("RUN --mount=type=cache,target=/root/.cache pip install x\nCOPY app.py .", "/var/task/app.py"),
     ],
 )
 def test_files_go_where_docker_puts_them(folder: Path, tmp_path: Path, line: str, path: str) -> None:
@@ -350,9 +279,9 @@ def test_the_whole_folder_is_copied_without_what_is_ignored(folder: Path, tmp_pa
         ("FROM x\nCOPY app.py\n", "line 2: COPY app.py needs a source and a destination"),
         ("FROM x\nCOPY app.py lambda_handler.py /srv/x\n", "line 2: several sources need a folder"),
         ("FROM x\nCOPY --exclude=a . .\n", "line 2: COPY --exclude cannot be done without Docker"),
-        ("FROM x\nCOPY <<EOF /x\nhello\nEOF\n", "line 2: a heredoc as source cannot be done"),
-        ("FROM x\nRUN <<EOF\nnever ends\n", "line 2: the heredoc EOF never ends"),
-        ("FROM x\nADD https://example.com/x /x\n", "line 2: ADD of https://example.com/x cannot be done"),
+        ("FROM x\nCOPY <<EOF /x\nhello\nEOF\n", "line 2: a heredoc cannot be read here"),
+        ("FROM x\nRUN <<EOF\nnever ends\n", "line 2: a heredoc cannot be read here"),
+        ("FROM x\nADD https://example.com/x /x\n", "line 2: ADD cannot be done without Docker"),
         ("FROM x\nONBUILD RUN true\n", "line 2: ONBUILD cannot be done without Docker"),
         ("FROM x\nFLY away\n", "line 2: FLY cannot be done without Docker"),
         ("FROM x\nENV A\n", "line 2: ENV needs key=value"),
@@ -361,12 +290,9 @@ def test_the_whole_folder_is_copied_without_what_is_ignored(folder: Path, tmp_pa
         ("FROM x\nCOPY app.py ${A%%b}\n", "line 2: ${A%%b} is not supported"),
         ("FROM x y\n", "line 1: FROM x y names no image"),
         ("FROM $nothing\n", "line 1: FROM $nothing names no image"),
-        ("FROM --platform=linux/s390x x\n", "line 1: Lambda runs linux/amd64 and linux/arm64"),
-        (
-            "FROM scratch AS a\nCOPY app.py /\nFROM a\nCOPY --from=a /nope /\n",
-            "line 4: no file /nope in the stage a",
-        ),
-        ("FROM x\nCOPY --chmod=u+x app.py /\n", "line 2: --chmod=u+x cannot be done"),
+        ("FROM --platform=linux/arm64 x\n", "line 1: FROM --platform cannot be done without Docker"),
+        ("FROM x AS a\nCOPY app.py /\nFROM y\nCOPY app.py /\n", "line 3: several stages cannot be built"),
+        ("FROM x\nCOPY --from=a /nope /\n", "line 2: COPY --from cannot be done without Docker"),
         ("FROM x\nCMD\n", "line 2: CMD has no arguments"),
         ('FROM x\nCMD ["a"]\n', "copies nothing into the image"),
         ("# escape=`\nFROM x\n", "line 1: only the escape character"),

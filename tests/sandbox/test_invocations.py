@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +19,6 @@ from tests.sandbox.lambdas import FUNCTION_ARN, ROLE, zipped
 
 FAILURES = "arn:aws:sqs:us-east-1:123456789012:failures"
 SUCCESSES = "arn:aws:sqs:us-east-1:123456789012:successes"
-DEAD_LETTERS = "arn:aws:sqs:us-east-1:123456789012:dead-letters"
 SECONDS = 20
 """How long a test waits for what must happen, before it fails."""
 
@@ -31,7 +30,7 @@ class Service:
     plan: list[Invocation | AwsError]
     handling: Handling = field(default_factory=Handling)
     attempts: queue.Queue[Queued] = field(default_factory=queue.Queue)
-    sent: queue.Queue[tuple[str, Any, Any]] = field(default_factory=queue.Queue)
+    sent: queue.Queue[tuple[str, Any]] = field(default_factory=queue.Queue)
     may_send: bool = True
 
     def run(self, event: Queued) -> Invocation:
@@ -41,11 +40,11 @@ class Service:
             raise outcome
         return outcome
 
-    def send(self, role: str, arn: str, body: str, attributes: Mapping[str, tuple[str, str]]) -> None:
+    def send(self, role: str, arn: str, body: str) -> None:
         if not self.may_send:
-            self.sent.put(("refused", arn, role))
+            self.sent.put(("refused", role))
             raise AwsError("AccessDeniedException", "no")
-        self.sent.put((arn, json.loads(body), dict(attributes)))
+        self.sent.put((arn, json.loads(body)))
 
 
 @contextmanager
@@ -75,7 +74,7 @@ def test_an_event_that_fails_twice_succeeds_at_the_third_attempt() -> None:
     # when
     with queueing(service) as invocations:
         invocations.accept("service", "live", b'{"a": 1}', "request-1")
-        arn, record, _ = service.sent.get(timeout=SECONDS)
+        arn, record = service.sent.get(timeout=SECONDS)
 
     # then
     assert arn == SUCCESSES
@@ -103,7 +102,7 @@ def test_an_event_that_keeps_failing_ends_at_the_failure_destination() -> None:
     # when
     with queueing(service) as invocations:
         invocations.accept("service", None, b"{}", "request-1")
-        arn, record, _ = service.sent.get(timeout=SECONDS)
+        arn, record = service.sent.get(timeout=SECONDS)
 
     # then
     assert arn == FAILURES
@@ -128,7 +127,7 @@ def test_no_retries_means_one_attempt() -> None:
     # when
     with queueing(service) as invocations:
         invocations.accept("service", None, b"{}", "request-1")
-        _, record, _ = service.sent.get(timeout=SECONDS)
+        _, record = service.sent.get(timeout=SECONDS)
 
     # then
     assert record["requestContext"]["approximateInvokeCount"] == 1
@@ -142,7 +141,7 @@ def test_an_event_that_would_be_too_old_for_its_next_attempt_is_given_up() -> No
     # when
     with queueing(service, retry_delays=(61.0, 120.0)) as invocations:
         invocations.accept("service", None, b"{}", "request-1")
-        _, record, _ = service.sent.get(timeout=SECONDS)
+        _, record = service.sent.get(timeout=SECONDS)
 
     # then
     assert record["requestContext"]["condition"] == "EventAgeExceeded"
@@ -156,28 +155,10 @@ def test_a_throttled_event_waits_and_costs_no_attempt() -> None:
     # when
     with queueing(service) as invocations:
         invocations.accept("service", None, b"{}", "request-1")
-        _, record, _ = service.sent.get(timeout=SECONDS)
+        _, record = service.sent.get(timeout=SECONDS)
 
     # then
     assert record["requestContext"]["approximateInvokeCount"] == 1
-
-
-def test_a_dead_letter_is_the_event_itself_with_the_error_beside_it() -> None:
-    # given
-    service = Service([failed()], Handling(retries=0, dead_letters=DEAD_LETTERS))
-
-    # when
-    with queueing(service) as invocations:
-        invocations.accept("service", None, b'{"a": 1}', "request-1")
-        arn, body, attributes = service.sent.get(timeout=SECONDS)
-
-    # then
-    assert (arn, body) == (DEAD_LETTERS, {"a": 1})
-    assert attributes == {
-        "RequestID": ("String", "request-1"),
-        "ErrorCode": ("Number", "200"),
-        "ErrorMessage": ("String", "no"),
-    }
 
 
 def test_an_event_for_a_function_that_is_gone_is_dropped(capsys: pytest.CaptureFixture[str]) -> None:
@@ -190,7 +171,7 @@ def test_an_event_for_a_function_that_is_gone_is_dropped(capsys: pytest.CaptureF
         invocations.accept("service", None, b"{}", "gone")
         service.attempts.get(timeout=SECONDS)
         invocations.accept("service", None, b"{}", "next")
-        _, record, _ = service.sent.get(timeout=SECONDS)
+        _, record = service.sent.get(timeout=SECONDS)
 
     # then
     assert record["requestContext"]["requestId"] == "next"
@@ -208,7 +189,7 @@ def test_a_destination_that_cannot_be_reached_stops_nothing(capsys: pytest.Captu
         service.handling = Handling(on_success=SUCCESSES)
         service.may_send = True
         invocations.accept("service", None, b"{}", "second")
-        arn, _, _ = service.sent.get(timeout=SECONDS)
+        arn, _ = service.sent.get(timeout=SECONDS)
 
     # then
     assert arn == SUCCESSES

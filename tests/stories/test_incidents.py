@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from deployer.controller import Senseless
 from deployer.model import Artifact, ArtifactKind, Deployment, Limits, Phase, Source, VersionState
 from deployer.ports import Answer, LookAgain, Refused
 from deployer.rollout import ENDED
@@ -482,13 +483,30 @@ def test_an_answer_of_another_version_is_no_verdict() -> None:
     assert len(stale) == 2
 
 
+def test_a_second_hold_does_not_replace_the_first() -> None:
+    world = World()
+    world.controller().hold("alice", "incident 42")
+
+    with pytest.raises(Senseless, match=r"held already, by alice \(incident 42\)"):
+        world.controller().hold("bob", "lunch")
+
+    assert world.ledger.book.hold
+    assert world.ledger.book.hold.by == "alice"
+
+
+def test_a_resume_without_a_hold_says_so() -> None:
+    with pytest.raises(Senseless, match="nothing is held"):
+        World().controller().resume("alice")
+
+
 def test_a_hold_that_comes_during_preflight_holds() -> None:
     world = World()
     world.push("good")
     real = world.registry.artifact
 
     def hold_meanwhile(digest: str) -> Artifact | None:
-        world.controller().hold("alice", "incident 42")
+        if not world.ledger.book.hold:
+            world.controller().hold("alice", "incident 42")
         return real(digest)
 
     world.registry.artifact = hold_meanwhile  # type: ignore[method-assign]  # a person is quicker

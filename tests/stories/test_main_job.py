@@ -209,7 +209,7 @@ def test_an_image_that_is_gone_when_its_turn_comes_is_rejected() -> None:
     world.deliver(request)
 
     assert world.outcome(request).phase is Phase.REJECTED
-    assert "no longer in the registry" in world.outcome(request).because
+    assert "not, or no longer, in the registry" in world.outcome(request).because
 
 
 def test_an_update_that_aws_accepts_and_then_fails_is_tried_twice_and_reverted() -> None:

@@ -77,7 +77,7 @@ def test_the_command_it_offers_can_be_pasted() -> None:
     words = shlex.split(line)
 
     assert words[words.index("--function-name") + 1] == "shuking-deployer"
-    assert json.loads(words[words.index("--payload") + 1]) == {
+    assert json.loads(words[words.index("echo") + 1]) == {
         "command": "retry",
         "digest": CANDIDATE.digest,
         "by": "YOUR NAME",

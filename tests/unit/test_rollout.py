@@ -319,7 +319,7 @@ def test_a_quarantine_does_not_stop_a_retry() -> None:
 @pytest.mark.parametrize(
     ("artifact", "said"),
     [
-        (None, "it is no longer in the registry. Push it again"),
+        (None, "it is not, or no longer, in the registry. Push it again"),
         (
             Artifact(ArtifactKind.INDEX, "index"),
             "it is an image index, which Lambda refuses (buildx makes one when it attaches a provenance "

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from deployer.aws.ledger import DynamoLedger
-from deployer.model import Deployment, Phase
+from deployer.message import compose
+from deployer.model import Deployment, Phase, Source
 from sandbox.building import images
 from sandbox.cli import PARAMETERS, TEMPLATE
 from sandbox.cloudformation import stack
@@ -48,19 +49,36 @@ class Team:
 
     def ended(self, digest: str) -> Deployment:
         """How the last deployment of `digest` ended, once nothing is under way any more."""
-        found = until(lambda: self._ended(digest), f"the end of the deployment of {digest}")
+        found = until(lambda: self.all_ended(digest), f"the end of the deployment of {digest}")
         return max(found, key=lambda deployment: deployment.since)
 
-    def _ended(self, digest: str) -> list[Deployment]:
+    def all_ended(self, digest: str) -> list[Deployment]:
         if self.ledger.look().open:
             return []
         return [deployment for deployment in self.ledger.history(100) if deployment.image.digest == digest]
+
+    def succeeded(self, digest: str) -> list[Deployment]:
+        ended = self.all_ended(digest)
+        return [deployment for deployment in ended if deployment.phase is Phase.SUCCEEDED]
 
     def where(self) -> tuple[str, str]:
         """The digests that `live` and `$LATEST` are on."""
         live = self.lambda_.get_function(FunctionName=self.function, Qualifier="live")
         latest = self.lambda_.get_function(FunctionName=self.function)
         return digest_of(live), digest_of(latest)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        tools = str(Path(sys.executable).parent)
+        return {**os.environ, **self.sandbox.environment, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}"}
+
+    def shell(self, line: str) -> str:
+        """A line as a person pastes it into a shell."""
+        finished = subprocess.run(
+            line, shell=True, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout
 
     def command(self, event: object) -> dict[str, Any]:
         """Invoke the deployer directly."""
@@ -131,21 +149,30 @@ def test_a_hold_stops_releases_until_it_is_lifted(team: Team) -> None:
 
     rejected = team.release(team.build("held"))
     where = team.where()
-    team.command({"command": "resume", "by": "alice"})
+    resumed = team.command({"command": "resume", "by": "alice"})
+    # Whoever holds the lease at that moment takes it up, which need not be the command's own invocation.
+    released = until(
+        lambda: [d for d in team.succeeded(rejected.image.digest) if d.source is Source.SWEEP],
+        "the release that was held",
+    )
 
     assert held["held"]["because"] == "incident 42"
+    assert resumed["resumed"]["held_by"] == "alice"
+    assert released
     assert rejected.phase is Phase.REJECTED
     assert where == (good.image.digest, good.image.digest)
     assert team.where() == (rejected.image.digest, rejected.image.digest)
 
 
-def test_a_retry_deploys_what_is_in_quarantine(team: Team) -> None:
+def test_the_command_in_a_message_deploys_what_is_in_quarantine(team: Team) -> None:
     bad = team.release(team.build("twice unwell", unwell()))
+    told = compose(bad, service=team.function, deployer=team.outputs["DeployerName"]).body
+    command = next(line for line in told.splitlines() if "aws lambda invoke" in line)
 
-    again = team.command({"command": "retry", "by": "alice", "digest": bad.image.digest})
+    answered, _ = json.JSONDecoder().raw_decode(team.shell(command))  # the CLI's own words follow
 
-    assert again["phase"] == "REVERTED"
-    assert again["deployment"] != bad.id
+    assert answered["phase"] == "REVERTED"
+    assert len(team.all_ended(bad.image.digest)) == 2
 
 
 @pytest.mark.parametrize(
@@ -163,7 +190,7 @@ def test_an_event_that_is_nothing_to_us_starts_nothing(team: Team, event: object
 
 
 def test_an_ordinary_aws_cli_session_sees_what_was_pushed(team: Team) -> None:
-    environment = {**os.environ, **team.sandbox.environment}
+    environment = team.environment
 
     def run(*words: str) -> str:
         finished = subprocess.run(
