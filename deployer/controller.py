@@ -266,7 +266,7 @@ class _Turns:
         return self.ledger.request(deployment)
 
     def _supersede(self, request: Deployment, by: Deployment | None, tagged: str | None, book: Book) -> None:
-        step = rollout.supersede(by, tagged)
+        step = rollout.supersede(request, by, tagged)
         self.journal.step(request, step)
         self._end(rollout.move(request, step, self.clock.now()), book)
 

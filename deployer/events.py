@@ -14,6 +14,7 @@ from deployer.model import BadDigest, Image, require_digest
 
 # A tag as the registry allows it: https://github.com/opencontainers/distribution-spec, "Pulling manifests".
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_EVENT_ID = re.compile(r"[A-Za-z0-9-]{1,128}")  # a UUID, as EventBridge gives it
 _TEXT_CHARACTERS = 200
 
 
@@ -106,8 +107,8 @@ def _push(event: dict[object, object], repository: str, account: str, release_ta
     if tag != release_tag:
         return Ignored(f"tag {tag} is not the release tag {release_tag}")
     event_id = event.get("id")
-    if not isinstance(event_id, str) or not event_id:
-        raise Unreadable("the push event has no id")
+    if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
+        raise Unreadable(f"the push event has no id: {event_id!r:.80}")
     return PushSeen(_image(repository, detail.get("image-digest")), _time(event.get("time")), event_id)
 
 
@@ -127,7 +128,7 @@ def _text(event: dict[object, object], key: str) -> str:
     value = event.get(key)
     if not isinstance(value, str) or not value.strip():
         raise BadCommand(f'the command needs "{key}", a text: who does this, or why')
-    return " ".join(value.split())[:_TEXT_CHARACTERS]
+    return " ".join(value.split())[:_TEXT_CHARACTERS].encode(errors="replace").decode()
 
 
 def _image(repository: str, digest: object) -> Image:

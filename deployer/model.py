@@ -211,7 +211,7 @@ def deployment_id(requested_at: datetime, seed: str) -> str:
     `seed` is the event's own id; EventBridge repeats it when it delivers an event again.
     """
     moment = requested_at.astimezone(UTC)
-    return f"{moment:%Y%m%dT%H%M%SZ}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
+    return f"{moment.year:04}{moment:%m%dT%H%M%SZ}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,10 @@ class Ledger(Protocol):
         """Note a new request. False if one with this id was noted before, ended or not."""
 
     def acquire(self, holder: str, now: datetime, expires: datetime) -> Lease | None:
-        """The lease, or None while somebody else holds one that has not expired."""
+        """The lease, or None while another holder has one that has not expired.
+
+        The same holder asking again takes over from itself: that is Lambda's retry of what died.
+        """
 
     def release(self, lease: Lease) -> None:
         """Give the lease back, if it is still ours."""

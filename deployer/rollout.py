@@ -219,8 +219,10 @@ def due(notice: Notice, now: datetime) -> bool:
     return now >= notice.deployment.since + timedelta(minutes=minutes)
 
 
-def supersede(by: Deployment | None, tagged: str | None) -> Step:
+def supersede(request: Deployment, by: Deployment | None, tagged: str | None) -> Step:
     """The end of a request that was not taken up."""
+    if by and by.image == request.image:
+        return Step(Phase.SUPERSEDED, f"the same image was pushed again: deployment {by.id} is for both")
     if by:
         return Step(Phase.SUPERSEDED, _superseded_by(by))
     return Step(Phase.SUPERSEDED, f"the release tag points at {short(tagged) if tagged else 'nothing'} now")

@@ -219,16 +219,16 @@ def _death(answer: Answer) -> str:
     if not isinstance(told, dict):
         return f"{answer.function_error}: {_excerpt(answer.payload)}"
     kind, message = told.get("errorType") or answer.function_error, told.get("errorMessage", "")
-    return _excerpt(f"{kind}: {message}".encode())
+    return _excerpt(f"{kind}: {message}".encode(errors="replace"))
 
 
 def _body(response: Mapping[str, object]) -> bytes:
     body = response.get("body")
     if not isinstance(body, str):
-        return b"" if body is None else repr(body)[:EXCERPT_CHARACTERS].encode()
+        return b"" if body is None else repr(body)[:EXCERPT_CHARACTERS].encode(errors="replace")
     if response.get("isBase64Encoded") is True:
         try:
-            return base64.b64decode(body, validate=True)
+            return base64.b64decode(body.encode(errors="replace"), validate=True)
         except (binascii.Error, ValueError):
             return body.encode(errors="replace")
     return body.encode(errors="replace")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
 from sandbox.account import Settings
@@ -122,6 +122,8 @@ def push(
         built = images.build(folder, build_args=_named(build_args))
         repository = repository or _only_repository(ecr)
         digest = images.upload(built, ecr, repository, tag)
+    except ParamValidationError as problem:
+        raise click.ClickException(f"{folder} cannot be pushed as {repository}:{tag}: {problem}") from None
     except BuildError as problem:
         raise click.ClickException(str(problem)) from None
     except (NoConnectionError, HTTPClientError):

@@ -222,7 +222,7 @@ class FakeLedger:
         if self.busy:
             self.busy -= 1
             raise LookAgain("TransactionConflictException")
-        if self.held_lease and self.held_lease.expires > now:
+        if self.held_lease and self.held_lease.expires > now and self.held_lease.holder != holder:
             return None
         self.token += 1
         self.held_lease = Lease(holder, self.token, expires)

@@ -14,6 +14,14 @@ def first(text: str, size: int) -> str:
     return raw[: max(0, size - _CUT_BYTES)].decode(errors="ignore") + _CUT
 
 
+def printable(text: str) -> str:
+    """`text` without what would move a terminal's cursor, hide or turn round what people read; lines and
+    tabs stay."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text
+    )
+
+
 def last(text: str, size: int) -> str:
     """As `first`, but the end of `text` is what is kept: in a log the last lines tell most."""
     raw = text.encode(errors="replace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from deployer.aws.bounded import first, last
+from deployer.aws.bounded import first, last, printable
 from deployer.aws.errors import translated
 from deployer.model import BadDigest, Image, Latest, UpdateStatus, Version, VersionState
 from deployer.ports import Answer, LookAgain, Refused
@@ -189,6 +189,7 @@ def _reason(code: str | None, text: str | None) -> str:
 
 def _log(encoded: str) -> str:
     try:
-        return last(base64.b64decode(encoded).decode(errors="replace"), MAXIMUM_LOG)
+        text = base64.b64decode(encoded).decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+        return last(printable(text), MAXIMUM_LOG)
     except ValueError:
         return ""

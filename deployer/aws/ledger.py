@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
@@ -114,8 +113,6 @@ class DynamoLedger:
 
     def acquire(self, holder: str, now: datetime, expires: datetime) -> Lease | None:
         """The lease, or None while somebody else holds one that has not expired."""
-        # Unique to this call: if only its answer is lost, botocore's second try finds the lease its own.
-        asking = f"{holder}/{uuid4().hex}"
         with translated():
             try:
                 response = self._client.update_item(
@@ -125,12 +122,14 @@ class DynamoLedger:
                         "SET lease_holder = :holder, lease_expires = :expires ADD lease_token :one"
                     ),
                     ConditionExpression=(
+                        # Lambda tries an invocation again under its old id: what held the lease then is dead,
+                        # or, if it was only delivered twice, is stopped by its older token.
                         "attribute_not_exists(lease_holder) OR lease_holder = :holder"
                         " OR lease_expires < :past"
                     ),
                     ExpressionAttributeValues=_values(
                         {
-                            ":holder": asking,
+                            ":holder": holder,
                             ":expires": int(expires.timestamp()),
                             ":past": int((now - CLOCK_SKEW).timestamp()),
                             ":one": 1,

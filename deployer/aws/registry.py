@@ -7,13 +7,14 @@ becomes `Artifact.problem`, a sentence's middle, instead of an exception.
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployer.aws.bounded import first
+from deployer.aws.bounded import first, printable
 from deployer.aws.errors import translated
 from deployer.model import Artifact, ArtifactKind, BadDigest, require_digest
 from deployer.ports import LookAgain
@@ -154,14 +155,18 @@ def _fetch(url: str) -> bytes:
     try:
         with urllib.request.urlopen(url, timeout=_FETCH_SECONDS) as answer:  # noqa: S310  scheme checked above
             blob: bytes = answer.read(MAXIMUM_CONFIG + 1)
+            announced = answer.headers.get("Content-Length", "")
     except urllib.error.HTTPError as error:
         if error.code == 429 or error.code >= 500:
             raise LookAgain(f"the config blob's link answered HTTP {error.code}") from error
         raise _Unreadable(f"could not be fetched (HTTP {error.code})") from error
-    except OSError as error:  # no connection, or a connection that broke
+    except (OSError, http.client.HTTPException) as error:  # no connection, or one that broke
         raise LookAgain(f"the config blob could not be fetched: {first(str(error), _WORD)}") from error
     if len(blob) > MAXIMUM_CONFIG:
         raise _Unreadable(f"is larger than {MAXIMUM_CONFIG} bytes")
+    if announced.isdecimal() and len(blob) < int(announced):
+        # A read with a size does not complain about a connection that closed too early.
+        raise LookAgain(f"of the config blob's {announced} bytes only {len(blob)} arrived")
     return blob
 
 
@@ -259,7 +264,7 @@ class _Part:
             return None
         if not isinstance(value, str):
             raise _Unreadable(f"has no text where {name} should be text")
-        return first(" ".join(value.split()), _WORD)
+        return printable(first(" ".join(value.split()), _WORD))
 
     def size(self, name: str) -> int:
         value = self.fields.get(name)

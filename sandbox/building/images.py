@@ -44,7 +44,7 @@ EPOCH = "1970-01-01T00:00:00Z"
 LARGEST_UNPACKED = 10 * 1024**3
 """Bytes of an unpacked image: Lambda's own limit."""
 
-MOST_MEMBERS = 500_000
+MOST_MEMBERS = 50_000
 """Files, folders and links of one layer."""
 
 

@@ -15,6 +15,8 @@ TAIL_BYTES = 4096
 """What `LogType=Tail` returns (API Invoke, LogResult)."""
 MOST_LINES = 10_000
 """Of one invocation; a function that writes without end must not fill the sandbox's memory."""
+MOST_READS = 64
+"""Of 64 kB each, before whoever waits for an answer has it."""
 MOST_LINE_BYTES = 262_144 - 26
 """CloudWatch Logs' limit for an event; a longer line becomes several."""
 
@@ -84,8 +86,13 @@ class WorkerLog:
                 self._flush()
 
     def _take(self) -> bool:
-        """Everything in the pipe now. False at its end."""
-        while self._open:
+        """What is in the pipe now. False at its end.
+
+        Bounded: whoever writes without a pause must not keep an answer waiting that is there already.
+        """
+        if not self._open:
+            return False
+        for _ in range(MOST_READS):
             try:
                 chunk = os.read(self._pipe, 65536)
             except BlockingIOError:
@@ -98,7 +105,7 @@ class WorkerLog:
             while len(self._partial) > MOST_LINE_BYTES:
                 self._add(self._partial[:MOST_LINE_BYTES])
                 self._partial = self._partial[MOST_LINE_BYTES:]
-        return False
+        return True
 
     def _end_line(self) -> None:
         if self._partial:

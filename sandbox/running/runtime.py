@@ -60,7 +60,7 @@ class Runtime:
         self._concurrency = concurrency
         self._code_dir = state_dir / "code"
         self._lock = threading.Lock()
-        self._unpacking = threading.Lock()
+        self._unpacking: dict[str, threading.Lock] = {}
         self._idle: list[Worker] = []
         self._all: set[Worker] = set()
         self._running: dict[str, int] = {}
@@ -210,7 +210,7 @@ class Runtime:
                 f"Couldn't start {entrypoint}: the sandbox runs images whose command is one Python handler, "
                 f'as in CMD ["app.handler"]',
             )
-        environment = dict(pair.partition("=")[::2] for pair in settings.get("Env") or [])
+        environment = _environment(settings.get("Env"))
         directory = settings.get("WorkingDir") or "/var/task"
         folder = self._unpacked(image) / str(directory).lstrip("/")
         if not folder.is_dir():
@@ -236,7 +236,9 @@ class Runtime:
     def _once(self, name: str, unpack: Callable[[Path], object]) -> Path:
         """The folder `name`, unpacked when it is not there yet; never seen half done."""
         folder = self._code_dir / name
-        with self._unpacking:
+        with self._lock:
+            unpacking = self._unpacking.setdefault(name, threading.Lock())
+        with unpacking:  # its own: a huge image must not keep others from starting
             if not folder.is_dir():
                 self._code_dir.mkdir(parents=True, exist_ok=True)
                 unfinished = Path(tempfile.mkdtemp(prefix="unfinished-", dir=self._code_dir))
@@ -256,6 +258,20 @@ def image_handler(settings: Mapping[str, object]) -> tuple[str | None, str]:
     if shown == ENTRYPOINT and len(command) == 1 and "." in command[0] and not command[0].startswith("/"):
         return command[0], shown
     return None, shown
+
+
+def _environment(pairs: object) -> dict[str, str]:
+    environment: dict[str, str] = {}
+    for pair in pairs if isinstance(pairs, list) else []:
+        if not isinstance(pair, str) or "\0" in pair or pair != _encodable(pair):
+            raise CannotRunError("Runtime.InvalidImage", f"the image's config has an Env entry {pair!r:.80}")
+        name, _, value = pair.partition("=")
+        environment[name] = value
+    return environment
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def _words(value: object) -> list[str]:

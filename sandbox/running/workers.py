@@ -159,7 +159,7 @@ class Worker:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: an environment that no process can have
             self._log.platform(f"[sandbox] the worker could not be started: {error}")
         finally:
             os.close(output)

@@ -98,9 +98,13 @@ def test_one_deployer_at_a_time(ledger: DynamoLedger) -> None:
     assert ledger.acquire("second", NOW, NOW + timedelta(minutes=5)) is None
 
 
-def test_one_invocation_that_was_delivered_twice_is_two_deployers(ledger: DynamoLedger) -> None:
-    lease(ledger, "first")
-    assert ledger.acquire("first", NOW, NOW + timedelta(minutes=5)) is None
+def test_an_invocation_that_is_tried_again_takes_over_from_what_died(ledger: DynamoLedger) -> None:
+    ledger.request(deployment())
+    died = lease(ledger, "first")
+    again = lease(ledger, "first")
+    assert again.token > died.token
+    with pytest.raises(LeaseLost):
+        ledger.record(died, deployment(1, Phase.UPDATING))
 
 
 def test_a_lease_that_was_given_back_is_free(ledger: DynamoLedger) -> None:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from deployer.controller import Senseless
-from deployer.model import Artifact, ArtifactKind, Deployment, Limits, Phase, Source, VersionState
-from deployer.ports import Answer, LookAgain, Refused
+from deployer.model import (
+    Artifact,
+    ArtifactKind,
+    Deployment,
+    Image,
+    Limits,
+    Phase,
+    Source,
+    Version,
+    VersionState,
+)
+from deployer.ports import Answer, Lease, LookAgain, Refused
 from deployer.rollout import ENDED
 from deployer.smoke import Check
 from tests.fakes import HEALTHY, UNHEALTHY, World, image
@@ -285,6 +296,35 @@ def test_an_exception_that_nobody_caught_in_the_function_fails_the_check() -> No
     world.answers("bad", Answer(b'{"statusCode": 200, "body": "{}"}', "Unhandled", "", "3"))
 
     assert world.push("bad").phase is Phase.REVERTED
+
+
+def test_a_push_after_a_deployer_died_waits_for_lambdas_retry_and_no_longer() -> None:
+    """A dead deployer's lease must not keep a hotfix out until it expires."""
+    world = World()
+    world.push("good")
+    world.registry.put(image("dying"))
+    dying = world.request("dying")
+    real = world.function.publish
+
+    def killed(pushed: Image, revision: str) -> Version:
+        raise Killed
+
+    world.function.publish = killed  # type: ignore[method-assign,assignment]  # out of memory, say
+    world.clock.new_invocation()
+    with pytest.raises(Killed):
+        world.controller("invocation of dying").push(dying)
+    world.function.publish = real  # type: ignore[method-assign]  # the next process is healthy
+    world.ledger.held_lease = Lease("invocation of dying", 2, world.clock.now() + timedelta(seconds=300))
+
+    hotfix = world.push("hotfix")
+    world.clock.sleep(60)
+    world.clock.new_invocation()
+    world.controller("invocation of dying").push(dying)
+
+    assert hotfix.phase is Phase.REQUESTED
+    assert world.outcome(hotfix).phase is Phase.SUCCEEDED
+    assert world.outcome(dying).phase is Phase.SUPERSEDED
+    assert world.function.live_image == image("hotfix")
 
 
 def test_a_push_whose_event_was_lost_is_found_by_the_sweep() -> None:

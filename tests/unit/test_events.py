@@ -107,7 +107,8 @@ def test_an_untagged_push_may_lack_the_tag_altogether() -> None:
         (push(**{"image-digest": 7}), "the digest is missing or not a text: 7"),
         (push(**{"image-digest": "sha256:" + "d" * 100_000}), "not an image digest"),
         ({**PUSH, "id": ""}, "the push event has no id"),
-        ({**PUSH, "id": 7}, "the push event has no id"),
+        ({**PUSH, "id": 7}, "the push event has no id: 7"),
+        ({**PUSH, "id": "\ud800"}, "the push event has no id"),
         ({**PUSH, "time": None}, "the push event has no time: None"),
         ({**PUSH, "time": "yesterday"}, "time is not ISO 8601: 'yesterday'"),
         ({**PUSH, "time": "2026-03-01T03:00:00"}, "time has no zone"),
@@ -150,6 +151,10 @@ def test_a_retry_names_a_digest() -> None:
 def test_a_command_that_cannot_be_followed_says_what_it_needs(command: object, because: str) -> None:
     with pytest.raises(BadCommand, match=because):
         read(command)
+
+
+def test_what_a_person_writes_can_be_written_down() -> None:
+    assert read({"command": "resume", "by": "a\ud800b"}) == ResumeAsked("a?b")
 
 
 def test_what_a_person_writes_is_bounded() -> None:

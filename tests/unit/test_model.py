@@ -40,6 +40,10 @@ def test_the_same_event_gives_the_same_id_wherever_the_clock_hangs() -> None:
     assert deployment_id(utc, "event") != deployment_id(utc, "another")
 
 
+def test_ids_of_any_year_sort() -> None:
+    assert deployment_id(datetime(1, 1, 1, tzinfo=UTC), "event").startswith("00010101T000000Z-")
+
+
 def test_a_verdict_tells_of_what_failed_and_else_of_all() -> None:
     good = CheckResult("GET /a", True, "200", "200 after 0.1 s", 0.1, 1)
     bad = CheckResult("GET /b", False, "200", "500 after 0.1 s", 0.1, 2)

@@ -214,13 +214,18 @@ def test_what_a_person_asked_for_neither_makes_way_nor_drives_out() -> None:
 
 
 def test_a_superseded_request_says_by_what() -> None:
-    by = waiting("1")
+    by, twin, other = waiting("1", 5), waiting("1"), waiting("2")
 
-    assert supersede(by, None) == Step(Phase.SUPERSEDED, "a newer release was pushed: sha256:111111111111…")
-    assert supersede(None, OTHER.digest) == Step(
+    assert supersede(other, by, None) == Step(
+        Phase.SUPERSEDED, "a newer release was pushed: sha256:111111111111…"
+    )
+    assert supersede(twin, by, None) == Step(
+        Phase.SUPERSEDED, f"the same image was pushed again: deployment {by.id} is for both"
+    )
+    assert supersede(other, None, OTHER.digest) == Step(
         Phase.SUPERSEDED, "the release tag points at sha256:000000000000… now"
     )
-    assert supersede(None, None) == Step(Phase.SUPERSEDED, "the release tag points at nothing now")
+    assert supersede(other, None, None) == Step(Phase.SUPERSEDED, "the release tag points at nothing now")
 
 
 def test_underway_is_what_has_begun() -> None:

@@ -154,6 +154,14 @@ def test_the_right_status_with_the_right_json_passes() -> None:
             "Unhandled: Task timed",
         ),
         (OK, answer(b"no json", "Unhandled"), "Unhandled: no json"),
+        (
+            OK,
+            answer(b'{"errorType": "OSError", "errorMessage": "no file caf\\udce9.txt"}', "Unhandled"),
+            "OSError: no file caf?.txt",
+        ),
+        (OK, answer(b'{"statusCode": 503, "body": "caf\\udce9"}'), "503 after 0.4 s: caf?"),
+        (OK, answer(b'{"statusCode": 200, "body": "\\udce9", "isBase64Encoded": true}'), "200 after 0.4 s"),
+        (OK, answer(b'{"statusCode": 200, "body": ["\\udce9"]}'), "200 after 0.4 s without"),
         (OK, answer({"statusCode": 200, "body": '{"status": "ok"}'}, "Unhandled"), "Unhandled:"),
     ],
 )
@@ -201,6 +209,18 @@ JSON: Any = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda children: st.lists(children) | st.dictionaries(st.text(), children),
 )
+
+
+SURROGATES = st.text(st.characters(categories=["Cs", "L"])).map(
+    lambda text: json.dumps({"errorType": text, "errorMessage": text, "statusCode": 500, "body": text})
+)
+
+
+@given(SURROGATES, st.none() | st.just("Unhandled"))
+def test_text_that_is_no_unicode_crashes_nobody(payload: str, function_error: str | None) -> None:
+    _, told = judge(OK, Answer(payload.encode(), function_error, "", "2"), 0.1)
+
+    assert told.encode()
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()), st.none() | st.text())
