@@ -544,6 +544,39 @@ def test_a_functions_own_environment_wins_over_the_images(runtime: Runtime, imag
     assert answer == "welcome"
 
 
+@pytest.mark.parametrize("entry", [1, None, "A=\0", "A=\ud800"], ids=["number", "null", "NUL", "surrogate"])
+def test_an_environment_that_no_process_can_have_is_an_invalid_image(
+    runtime: Runtime, image: ImageCode, entry: object
+) -> None:
+    # given
+    config = {**image.config, "config": {**image.config["config"], "Env": [entry]}}
+    what = program("", code=replace(image, config=config), handler=None)
+
+    # when
+    invocation, answer = run(runtime, what)
+
+    # then
+    assert invocation.function_error == "Unhandled"
+    assert answer["errorType"] == "Runtime.InvalidImage"
+
+
+def test_a_function_that_never_stops_writing_does_not_hold_up_its_answer(runtime: Runtime) -> None:
+    # given: a child that writes on and on, into the pipe that it has inherited
+    what = program(
+        "import os\n"
+        "def handler(event, context):\n"
+        "    if os.fork() == 0:\n"
+        "        while True: os.write(1, b'x' * 63 + b'\\n')\n"
+        "    return 'answered'\n"
+    )
+
+    # when
+    _, answer = run(runtime, what)
+
+    # then
+    assert answer == "answered"
+
+
 def test_an_image_for_another_architecture_fails_when_it_is_invoked(
     runtime: Runtime, image: ImageCode, log: Log
 ) -> None:
