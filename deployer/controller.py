@@ -211,8 +211,8 @@ class _Turns:
         self.function, self.registry = ports.function, ports.registry
         self.ledger, self.clock = ports.ledger, ports.clock
         self.refused: str | None = None  # what AWS said to the last action, if it said no
-        self.missed: str | None = None  # what AWS said to the last call, if it said "not now"
-        self.misses = 0  # how often in a row it did
+        self.missed: str | None = None  # what AWS said to the last action, if it said "not now"
+        self.misses = 0  # turns in a row in which any call was answered so
 
     def run(self) -> bool:
         """Turn until there is nothing left to do (True) or the time is nearly over (False)."""
@@ -224,12 +224,11 @@ class _Turns:
             except LookAgain as reason:
                 self._look_again_because(reason)
             else:
-                self.missed, self.misses = None, 0
+                self.misses = 0
         self.journal.note("out of time; the next sweep goes on from here")
         return False
 
     def _look_again_because(self, reason: LookAgain) -> None:
-        self.missed = str(reason)
         self.misses += 1
         self.journal.note(f"looking again: {reason}")
         self.clock.sleep(min(5.0, 0.1 * 2**self.misses))
@@ -261,7 +260,7 @@ class _Turns:
             return False
         now = self.clock.now()
         image = Image(self.service.repository, tagged)
-        deployment = Deployment(deployment_id(now, tagged), image, Source.SWEEP, now)
+        deployment = Deployment(deployment_id(now, f"{tagged} {now}"), image, Source.SWEEP, now)
         self.journal.note(f"{self.service.release_tag} points at {image}, and no event said so", deployment)
         return self.ledger.request(deployment)
 
@@ -277,7 +276,7 @@ class _Turns:
             self._write_down(rollout.blinded(deployment, self._refusal(None, error), self.clock.now()), book)
             return
         step = rollout.decide(view, self.service.limits)
-        self.refused = None
+        self.refused = self.missed = None
         self.journal.step(deployment, step)
         after = rollout.advance(view, step)
         if after != deployment:
@@ -288,6 +287,9 @@ class _Turns:
         except Refused as error:
             self.refused = self._refusal(step.action, error)
             return
+        except LookAgain as error:
+            self.missed = str(error)
+            raise
         if done != after:
             self.ledger.record(self.lease, done)
 
@@ -328,7 +330,7 @@ class _Turns:
             self.ports.notifier.send(message.subject, message.body)
         except Exception as error:  # noqa: BLE001 - whatever a notifier does wrong, deployments go on
             self.journal.undelivered(notice, error)
-            self.ledger.unsent(notice)
+            self.ledger.unsent(notice, rollout.try_again_at(notice, self.clock.now()))
         else:
             self.ledger.sent(notice)
 
@@ -338,7 +340,8 @@ class _Turns:
         """The world, as far as this phase wants to know it."""
         phase, digest = deployment.phase, deployment.image.digest
         live = self.function.live()
-        moving = phase in (Phase.VERIFYING, Phase.PROMOTING, Phase.REVERTING)
+        leaving = phase is Phase.REVERTING and live.number == deployment.version
+        moving = leaving or phase in (Phase.VERIFYING, Phase.PROMOTING)
         view = View(
             now=self.clock.now(),
             deployment=deployment,
@@ -362,7 +365,6 @@ class _Turns:
             return replace(view, candidate=self.function.version(deployment.version))
         if phase is Phase.REVERTING:
             previous = deployment.previous
-            leaving = previous and live.number == deployment.version
             return replace(
                 view,
                 way_back=self._present(rollout.way_back(deployment, live)),
@@ -379,7 +381,9 @@ class _Turns:
             return True
 
     def _newer(self, deployment: Deployment, book: Book) -> Deployment | None:
-        """A request that makes going on with `deployment` pointless. The tag is read only if one waits."""
+        """A request that makes going on with `deployment` pointless. The tag is read only if it matters."""
+        if deployment.phase not in (Phase.REQUESTED, Phase.UPDATING, Phase.VERIFYING):
+            return None
         if not any(request.phase is Phase.REQUESTED and request != deployment for request in book.open):
             return None
         return rollout.newer(deployment, book.open, self.registry.tagged(self.service.release_tag))

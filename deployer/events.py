@@ -49,7 +49,7 @@ class ResumeAsked:
 
 @dataclass(frozen=True)
 class RetryAsked:
-    """A person lifts a digest's quarantine and wants it deployed."""
+    """A person wants a digest deployed, although it may be in quarantine."""
 
     image: Image
     by: str

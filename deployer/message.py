@@ -38,7 +38,7 @@ def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
         f"{service}: release {_release(deployment)} {outcome}: {_reason(deployment)}. {_users(deployment)}",
         _now(deployment),
         _why(deployment),
-        _next(deployment, deployer),
+        _next(deployment, service, deployer),
         _timeline(deployment),
     ]
     subject = f"{service}: release {_release(deployment).replace('…', '')} {outcome}"
@@ -50,7 +50,7 @@ def _release(deployment: Deployment) -> str:
 
 
 def _reason(deployment: Deployment) -> str:
-    if deployment.phase is Phase.REVERTED and deployment.failure:
+    if deployment.phase in (Phase.REVERTED, Phase.SUPERSEDED) and deployment.failure:
         return deployment.failure
     if deployment.phase is Phase.STUCK and deployment.failure:
         return f"{deployment.failure}. Then {deployment.because}"
@@ -68,13 +68,17 @@ def _users(deployment: Deployment) -> str:
         )
     if deployment.phase is Phase.SUCCEEDED:
         return f"Before it: {_version(previous)}."
-    now = f"live is on {_version(live)}" if live else "see where live is"
+    if live is None:
+        return "Where live is could not be seen: look at it first."
     met = _moment(deployment, Phase.PROMOTING)
+    if met is None and live.image == deployment.image:
+        return f"Users are on this very image, as version {live.number}."
+    now = f"live is on {_version(live)}"
     if met is None:
-        if live and live.number == previous.number:
+        if live.number == previous.number:
             return f"Users stayed on {_version(previous)}; none saw the new one."
         return f"This deployment moved no user: {now}."
-    if live and live.number == deployment.version:
+    if live.number == deployment.version:
         return f"Users are on the new version, since {met.at:%H:%M:%S} UTC or shortly after."
     between = f"between {met.at:%H:%M:%S} and {deployment.since:%H:%M:%S} UTC"
     return f"Some users may have met the new version {between}; now {now}."
@@ -85,7 +89,8 @@ def _version(version: Version) -> str:
 
 
 def _now(deployment: Deployment) -> str:
-    lines = [] if deployment.phase is Phase.REJECTED else [f"Now: {deployment.because}."]
+    told = deployment.because in _reason(deployment)
+    lines = [] if told else [f"Now: {deployment.because}."]
     lines += [f"Note: {warning}." for warning in deployment.warnings]
     return "\n".join(lines)
 
@@ -102,7 +107,8 @@ def _why(deployment: Deployment) -> str:
 
 
 def _failed(deployment: Deployment) -> Verdict | None:
-    verdicts = (deployment.verification, deployment.confirmation, deployment.restoration)
+    # What users are on comes first: if that fails too, it is what a person has to mend.
+    verdicts = (deployment.restoration, deployment.verification, deployment.confirmation)
     return next((verdict for verdict in verdicts if verdict and not verdict.healthy), None)
 
 
@@ -111,7 +117,7 @@ def _told(result: CheckResult) -> str:
     return f"  {result.name}: expected {result.expected}, got {result.actual} ({tries})"
 
 
-def _next(deployment: Deployment, deployer: str) -> str:
+def _next(deployment: Deployment, service: str, deployer: str) -> str:
     again = _command(deployer, command="retry", digest=deployment.image.digest, by="YOUR NAME")
     match deployment.phase:
         case Phase.REVERTED:
@@ -121,6 +127,16 @@ def _next(deployment: Deployment, deployer: str) -> str:
             )
         case Phase.REJECTED:
             return "Next: what is said above."
+        case Phase.STUCK if _left_on_candidate(deployment) and deployment.previous:
+            if deployment.no_way_back:
+                return "Next: there is no other version to go to. Push a fix; it deploys as always."
+            return (
+                f"Next: take users back to version {deployment.previous.number}:\n"
+                f"    aws lambda update-alias --function-name {shlex.quote(service)} --name live "
+                f"--function-version {shlex.quote(deployment.previous.number)} "
+                "--routing-config AdditionalVersionWeights={}\n"
+                "Then push a fix; it deploys as always."
+            )
         case Phase.STUCK:
             return (
                 "Next: look at the function and the log lines. Pushing a fix works as always; or, once the "
@@ -128,6 +144,11 @@ def _next(deployment: Deployment, deployer: str) -> str:
             )
         case _:
             return ""
+
+
+def _left_on_candidate(deployment: Deployment) -> bool:
+    live, previous = deployment.live, deployment.previous
+    return bool(live and previous and live.number == deployment.version != previous.number)
 
 
 def _command(deployer: str, **payload: str) -> str:

@@ -155,7 +155,7 @@ class Source(StrEnum):
 
     PUSH = "push"  # an event said that the release tag was pushed
     SWEEP = "sweep"  # the sweep found the release tag on a digest nobody had told us about
-    RETRY = "retry"  # a person lifted a quarantine
+    RETRY = "retry"  # a person wants this digest, whatever was before
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,8 @@ class Deployment:
     ending: Phase | None = None  # what REVERTING will end as: REVERTED or SUPERSEDED
     updates: int = 0  # how many changes of $LATEST's code AWS has accepted in this phase
     blamed: bool = False  # the image itself was seen to fail, so it goes into quarantine
-    live: Version | None = None  # what `live` was on when the phase last changed
+    live: Version | None = None  # what `live` was on when the phase last changed; None: not known
+    no_way_back: bool = False  # it was seen that `previous` could not serve
     warnings: tuple[str, ...] = ()
     verification: Verdict | None = None  # of the candidate version, while users are on `previous`
     confirmation: Verdict | None = None  # of the candidate through `live`
@@ -238,6 +239,7 @@ class Notice:
 
     deployment: Deployment
     tries: int = 0
+    again_at: datetime | None = None  # not before; None: as soon as possible
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,7 @@ class View:
     previous: Version | None = None  # `deployment.previous` as it is now, when users are to go back to it
     live_revision: str | None = None  # the alias's RevisionId
     refused: str | None = None  # the last action was refused for good: which, and AWS's words
-    missed: str | None = None  # the last call met a "not now"; AWS's words
+    missed: str | None = None  # the last action was tried and met a "not now"; AWS's words
     placeholder: str | None = None  # digest of the stack's placeholder image: never a way back
 
 

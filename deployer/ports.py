@@ -121,8 +121,8 @@ class Ledger(Protocol):
     def sent(self, notice: Notice) -> None:
         """The notice was delivered: forget it."""
 
-    def unsent(self, notice: Notice) -> None:
-        """The notice could not be delivered: count the try."""
+    def unsent(self, notice: Notice, again_at: datetime) -> None:
+        """The notice could not be delivered: count the try, and wait."""
 
     def quarantine(self, digest: str) -> Quarantine | None:
         """Why `digest` is in quarantine, or None."""

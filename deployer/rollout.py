@@ -61,15 +61,15 @@ MOVES: dict[Phase, dict[Phase, str]] = {
     },
     Phase.VERIFYING: {
         Phase.PROMOTING: "healthy",
-        Phase.REVERTING: "unhealthy, or newer push",
+        Phase.REVERTING: "unhealthy, no verdict, or newer push",
     },
     Phase.PROMOTING: {
         Phase.CONFIRMING: "live moved",
-        Phase.REVERTING: "live cannot be moved",
+        Phase.REVERTING: "live cannot be, or was moved",
     },
     Phase.CONFIRMING: {
         Phase.SUCCEEDED: "healthy",
-        Phase.REVERTING: "unhealthy",
+        Phase.REVERTING: "unhealthy, or no verdict",
     },
     Phase.REVERTING: {
         Phase.REVERTED: "restored and healthy",
@@ -160,6 +160,7 @@ class Step:
     ending: Phase | None = None  # entering REVERTING: what it will end as
     blames: bool = False  # entering REVERTING: the image itself was seen to fail
     warning: str | None = None  # something on-call should know although the deployment goes on
+    no_way_back: bool = False  # `previous` was seen to be unable to serve
 
 
 class IllegalMove(RuntimeError):
@@ -214,9 +215,13 @@ def covered(push: Deployment, known: Iterable[Deployment]) -> bool:
 
 
 def due(notice: Notice, now: datetime) -> bool:
-    """Is it time to try to deliver this again? After each failure it waits twice as long, up to an hour."""
-    minutes = min(60, 2**notice.tries - 1)
-    return now >= notice.deployment.since + timedelta(minutes=minutes)
+    """Is it time to try to deliver this?"""
+    return notice.again_at is None or now >= notice.again_at
+
+
+def try_again_at(notice: Notice, now: datetime) -> datetime:
+    """When to try again what could not be delivered now: each time twice as long, up to an hour."""
+    return now + timedelta(minutes=min(60, 2**notice.tries))
 
 
 def supersede(request: Deployment, by: Deployment | None, tagged: str | None) -> Step:
@@ -338,7 +343,9 @@ def _updating(view: View, limits: Limits) -> Step:
         return Step(Phase.UPDATING, "$LATEST is on the candidate", Publish(candidate, latest.revision))
     if latest.status is UpdateStatus.FAILED and view.deployment.updates >= limits.tries:
         return _revert(f"the update to {candidate} failed: {latest.reason}", blames=True)
-    if late:
+    # Late is only too late for what only waits, or what was tried.
+    waits = version is not None or latest.status is UpdateStatus.IN_PROGRESS
+    if late and (waits or view.missed or view.deployment.updates):
         return _revert(f"{candidate} was not ready after {limits.update:.0f} s")
     if version:
         return _stay(view, f"version {version.number} is being made ready")
@@ -360,12 +367,12 @@ def _verifying(view: View, limits: Limits) -> Step:
     if view.refused:
         return _revert(view.refused)
     if verdict is None:
-        if _seconds_in_phase(view) > limits.checks:
+        if _checks_are_hopeless(view, limits):
             return _revert(_no_verdict(f"the checks of version {version}", view, limits))
         return Step(Phase.VERIFYING, f"version {version} has no verdict yet", RunChecks(version))
     if not verdict.healthy:
         return _revert(str(verdict), blames=True)
-    if view.live.number != previous.number:
+    if view.live.number not in (previous.number, version):
         return _somebody_moved_live(previous.number, view.live)
     return Step(Phase.PROMOTING, str(verdict), _move_live(view, version))
 
@@ -400,7 +407,7 @@ def _confirming(view: View, limits: Limits) -> Step:
         return _revert(f"through live: {verdict}", blames=True)
     if view.refused:
         return _revert(view.refused)
-    if _seconds_in_phase(view) > limits.checks:
+    if _checks_are_hopeless(view, limits):
         return _revert(_no_verdict("the checks through live", view, limits))
     return Step(Phase.CONFIRMING, "live has no verdict yet", RunChecks(version, through_live=True))
 
@@ -425,18 +432,18 @@ def _reverting(view: View, limits: Limits) -> Step:
     if previous is None or deployment.ending is None:
         raise IllegalMove(f"{deployment.id}: REVERTING without knowing where to or what for")
     if view.refused:
-        return _stuck(view, view.refused)
+        return _cannot_restore(view, view.refused)
     late = _seconds_in_phase(view) > limits.revert
     if live.number == deployment.version != previous.number:
         # Pointing live at a version that cannot answer would turn a failing service into a dead one.
         if previous.image.digest == view.placeholder:
-            return _stuck(view, "no release was live before this one, so there is nothing to go back to")
+            return _lost(view, "no release was live before this one, so there is nothing to go back to")
         if not view.way_back:
-            return _stuck(
+            return _lost(
                 view, f"version {previous.number} is no way back: its image is gone from the registry"
             )
         if view.previous and view.previous.state is VersionState.FAILED:
-            return _stuck(view, f"version {previous.number} is no way back: {view.previous.reason}")
+            return _lost(view, f"version {previous.number} is no way back: {view.previous.reason}")
         # However late: nothing else helps users, so it is given up only when it was tried and did not go.
         if late and view.missed:
             return _stuck(view, f"live could not be moved back: {view.missed}")
@@ -455,19 +462,16 @@ def _putting_latest_back(view: View, limits: Limits, *, late: bool) -> Step:
     if update is None and latest.status is UpdateStatus.SUCCESSFUL:
         return _restored(view, late=late)
     if latest.status is UpdateStatus.FAILED and deployment.updates >= limits.tries:
-        return _stuck(view, f"putting $LATEST back on {live.image} failed: {latest.reason}")
-    # Late is only too late for what was tried, or what only waits.
-    waiting = latest.status is UpdateStatus.IN_PROGRESS
-    if late and (waiting or view.missed or deployment.updates):
-        return _stuck(view, f"$LATEST was not back on {live.image} after {limits.revert:.0f} s")
-    if waiting:
+        return _cannot_restore(view, f"putting $LATEST back on {live.image} failed: {latest.reason}")
+    # Late is only too late for what only waits, or what was tried.
+    waits = latest.status is UpdateStatus.IN_PROGRESS
+    if late and (waits or view.missed or deployment.updates):
+        return _cannot_restore(view, f"$LATEST was not back on {live.image} after {limits.revert:.0f} s")
+    if waits:
         return _stay(view, "an update of $LATEST is in progress")
     if not view.way_back:
         gone = f"$LATEST cannot go back to {live.image}: the image is gone from the registry"
-        if deployment.ending is Phase.SUPERSEDED:
-            # No person is needed: the newer push overwrites it next.
-            return Step(Phase.SUPERSEDED, gone)
-        return _stuck(view, gone)
+        return _cannot_restore(view, gone)
     return Step(Phase.REVERTING, f"$LATEST is on {latest.image} ({latest.status})", update)
 
 
@@ -525,6 +529,7 @@ def advance(view: View, step: Step) -> Deployment:
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,
             blamed=deployment.blamed or step.blames,
+            no_way_back=step.no_way_back,
             updates=0,
         ),
         step,
@@ -544,7 +549,18 @@ def blinded(deployment: Deployment, refusal: str, at: datetime) -> Deployment:
             step = Step(Phase.STUCK, refusal)
         case _:
             step = _revert(refusal)
-    return move(replace(deployment, ending=step.ending or deployment.ending, updates=0), step, at)
+    verdicts = (deployment.verification, deployment.confirmation)
+    return move(
+        replace(
+            deployment,
+            ending=step.ending or deployment.ending,
+            live=None,
+            blamed=deployment.blamed or any(verdict and not verdict.healthy for verdict in verdicts),
+            updates=0,
+        ),
+        step,
+        at,
+    )
 
 
 def move(deployment: Deployment, step: Step, at: datetime) -> Deployment:
@@ -614,6 +630,12 @@ def _revert(because: str, *, blames: bool = False) -> Step:
     return Step(Phase.REVERTING, because, ending=Phase.REVERTED, blames=blames)
 
 
+def _checks_are_hopeless(view: View, limits: Limits) -> bool:
+    """Too late, and tried in vain; or so late that whatever keeps interrupting them will not stop."""
+    seconds = _seconds_in_phase(view)
+    return (seconds > limits.checks and view.missed is not None) or seconds > 3 * limits.checks
+
+
 def _no_verdict(checks: str, view: View, limits: Limits) -> str:
     trouble = f": {view.missed}" if view.missed else ""
     return f"{checks} came to no verdict within {limits.checks:.0f} s{trouble}"
@@ -656,12 +678,25 @@ def _stay(view: View, because: str) -> Step:
     return Step(view.deployment.phase, because, Wait(min(5.0, max(0.2, _seconds_in_phase(view) / 10))))
 
 
+def _cannot_restore(view: View, because: str) -> Step:
+    """`$LATEST` is not what users are on. A newer push overwrites it next; without one a person is needed."""
+    deployment = view.deployment
+    if deployment.ending is Phase.SUPERSEDED and view.live.number != deployment.version:
+        return Step(Phase.SUPERSEDED, because)
+    return _stuck(view, because)
+
+
+def _lost(view: View, because: str) -> Step:
+    """Users are on a failing version, and there is no other."""
+    return replace(_stuck(view, because), no_way_back=True)
+
+
 def _stuck(view: View, because: str) -> Step:
     now = f"live is on version {view.live.number} ({view.live.image}), $LATEST on {view.latest.image}"
     return Step(Phase.STUCK, f"{because}. Now: {now}")
 
 
-_BUILD = "docker buildx build --provenance=false --sbom=false --platform linux/{platform} ."
+_BUILD = "`docker buildx build --provenance=false --sbom=false --platform linux/{platform} .`"
 _PLATFORM = {"x86_64": "amd64", "arm64": "arm64"}
 
 

@@ -266,9 +266,9 @@ class FakeLedger:
         kept = tuple(n for n in self.book.notices if n.deployment.id != notice.deployment.id)
         self.book = replace(self.book, notices=kept)
 
-    def unsent(self, notice: Notice) -> None:
+    def unsent(self, notice: Notice, again_at: datetime) -> None:
         kept = tuple(
-            replace(n, tries=n.tries + 1) if n.deployment.id == notice.deployment.id else n
+            replace(n, tries=n.tries + 1, again_at=again_at) if n.deployment.id == notice.deployment.id else n
             for n in self.book.notices
         )
         self.book = replace(self.book, notices=kept)

@@ -30,6 +30,7 @@ from deployer.aws.record import (
     deployment_item,
     hold_from,
     hold_item,
+    notice_from,
     quarantine_from,
     quarantine_item,
 )
@@ -76,7 +77,7 @@ class DynamoLedger:
                 case "deployment":
                     deployments.append(deployment_from(item))
                 case "notice":
-                    notices.append(Notice(deployment_from(item), int(item.get("tries", 0))))
+                    notices.append(notice_from(item))
         return Book(
             settled=state.get("settled"),
             hold=hold_from(state["hold"]) if "hold" in state else None,
@@ -201,16 +202,16 @@ class DynamoLedger:
         """The notice was delivered: forget it."""
         self._forget(self._now, f"notice#{notice.deployment.id}")
 
-    def unsent(self, notice: Notice) -> None:
-        """The notice could not be delivered: count the try."""
+    def unsent(self, notice: Notice, again_at: datetime) -> None:
+        """The notice could not be delivered: count the try, and wait."""
         with translated():
             try:
                 self._client.update_item(
                     TableName=self._table,
                     Key=_key(self._now, f"notice#{notice.deployment.id}"),
-                    UpdateExpression="ADD tries :one",
+                    UpdateExpression="SET again_at = :again ADD tries :one",
                     ConditionExpression=_THERE,
-                    ExpressionAttributeValues=_values({":one": 1}),
+                    ExpressionAttributeValues=_values({":one": 1, ":again": again_at.isoformat()}),
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
                 return  # somebody else delivered it meanwhile

@@ -22,6 +22,7 @@ from deployer.model import (
     Hold,
     Image,
     Moment,
+    Notice,
     Phase,
     Quarantine,
     Source,
@@ -61,6 +62,7 @@ def deployment_item(deployment: Deployment) -> Item:
         updates=deployment.updates,
         blamed=deployment.blamed,
         live=_optional(_version_item, deployment.live),
+        no_way_back=deployment.no_way_back,
         warnings=[first(warning, _TEXT) for warning in deployment.warnings],
         verification=_optional(_verdict_item, deployment.verification),
         confirmation=_optional(_verdict_item, deployment.confirmation),
@@ -86,11 +88,21 @@ def deployment_from(item: Mapping[str, Any]) -> Deployment:
             updates=int(item.get("updates", 0)),
             blamed=item.get("blamed") is True,
             live=_optional(_version_from, item.get("live")),
+            no_way_back=item.get("no_way_back") is True,
             warnings=tuple(str(warning) for warning in item.get("warnings", [])),
             verification=_optional(_verdict_from, item.get("verification")),
             confirmation=_optional(_verdict_from, item.get("confirmation")),
             restoration=_optional(_verdict_from, item.get("restoration")),
         )
+    except _MALFORMED as error:
+        raise _bad(item, error) from error
+
+
+def notice_from(item: Mapping[str, Any]) -> Notice:
+    """The notice that `item` holds, or `BadRecord`."""
+    deployment = deployment_from(item)
+    try:
+        return Notice(deployment, int(item.get("tries", 0)), _optional(_time_from, item.get("again_at")))
     except _MALFORMED as error:
         raise _bad(item, error) from error
 

@@ -273,15 +273,15 @@ def test_a_message_that_could_not_be_delivered_is_kept_and_counted(ledger: Dynam
     ended = deployment(1, Phase.SUCCEEDED)
     ledger.end(lease(ledger), ended, settles=True, quarantine=False)
     for tries in (1, 2):
-        ledger.unsent(Notice(ended))
-        assert ledger.look().notices == (Notice(ended, tries),)
-    ledger.sent(Notice(ended, 2))
+        ledger.unsent(Notice(ended), NOW)
+        assert ledger.look().notices == (Notice(ended, tries, NOW),)
+    ledger.sent(Notice(ended, 2, NOW))
     assert ledger.look().notices == ()
 
 
 def test_a_message_that_somebody_else_delivered_does_not_come_back(ledger: DynamoLedger) -> None:
     ledger.sent(Notice(deployment()))
-    ledger.unsent(Notice(deployment()))
+    ledger.unsent(Notice(deployment()), NOW)
     assert ledger.look().notices == ()
 
 
@@ -471,7 +471,7 @@ CALLS = [
     ("transact_write_items", lambda ledger: ledger.end(HELD, deployment(), settles=True, quarantine=True)),
     ("update_item", lambda ledger: ledger.acquire("first", NOW, NOW)),
     ("update_item", lambda ledger: ledger.release(HELD)),
-    ("update_item", lambda ledger: ledger.unsent(Notice(deployment()))),
+    ("update_item", lambda ledger: ledger.unsent(Notice(deployment()), NOW)),
     ("update_item", lambda ledger: ledger.resume()),
     ("update_item", lambda ledger: ledger.hold(Hold("ana", "a reason", NOW))),
     ("delete_item", lambda ledger: ledger.sent(Notice(deployment()))),

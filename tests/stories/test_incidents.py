@@ -621,6 +621,112 @@ def test_checks_stop_before_lambdas_time_is_over() -> None:
     assert world.outcome(checked).phase is Phase.REVERTED
 
 
+def test_a_push_that_waits_does_not_keep_users_on_a_bad_version() -> None:
+    """The tag cannot be read; but to take users back nobody needs the tag."""
+    world = World()
+    world.push("good")
+    real = world.registry.tagged
+    waiting = world.request("waiting")
+    answers = iter([HEALTHY])
+
+    def refused(tag: str) -> str | None:
+        raise Refused("AccessDeniedException")
+
+    def answer() -> Answer:
+        verdict = next(answers, UNHEALTHY)
+        if verdict is UNHEALTHY:
+            world.ledger.request(waiting)
+            world.registry.tagged = refused  # type: ignore[method-assign]  # from here on
+        return verdict
+
+    world.function.answers[image("moody")] = answer
+    moody = world.push("moody")
+    world.registry.tagged = real  # type: ignore[method-assign]  # so that the story can end
+
+    assert moody.phase is Phase.REVERTED
+    assert world.function.live_image == image("good")
+
+
+def test_what_takes_users_back_is_tried_before_it_is_given_up_however_late() -> None:
+    """A throttled look is not a tried move."""
+    world = World()
+    world.push("good")
+    answers = iter([HEALTHY])
+    world.function.answers[image("moody")] = lambda: next(answers, UNHEALTHY)
+    real_move, real_look, looks = world.function.point_live, world.function.live, [1]
+
+    def killed(version: str, revision: str) -> None:
+        if version == "2":
+            raise Killed
+        real_move(version, revision)
+
+    def throttled_once() -> Version:
+        if looks:
+            looks.pop()
+            raise LookAgain("TooManyRequestsException")
+        return real_look()
+
+    world.function.point_live = killed  # type: ignore[method-assign]  # a kill
+    with pytest.raises(Killed):
+        world.push("moody")
+    world.function.point_live = real_move  # type: ignore[method-assign]  # and what came after it
+    world.function.live = throttled_once  # type: ignore[method-assign]  # AWS is busy
+    world.ledger.held_lease = None
+    world.clock.sleep(3600)
+
+    world.sweep()
+
+    assert world.function.live_image == image("good")
+
+
+def test_an_undeliverable_message_is_tried_less_and_less_often() -> None:
+    world = World()
+    tries: list[int] = []
+
+    def broken(subject: str, body: str) -> None:
+        tries.append(1)
+        raise ConnectionError("the topic is gone")
+
+    world.notifier.send = broken  # type: ignore[method-assign]  # for good
+    world.push("one")
+    for _ in range(200):
+        world.clock.sleep(60)
+        world.sweep()
+
+    assert 5 < len(tries) < 15
+
+
+def test_a_hold_and_a_resume_within_a_second_take_up_what_was_held() -> None:
+    world = World()
+    world.push("good")
+    world.registry.put(image("next"))
+    world.clock.new_invocation()
+    world.controller().hold("alice", "incident 42")
+    world.controller().push(world.request("next"))
+
+    world.controller().resume("alice")
+
+    assert world.function.live_image == image("next")
+
+
+def test_a_first_try_without_time_for_a_second_is_no_verdict() -> None:
+    world = World()
+    world.push("good")
+    answers = iter([UNHEALTHY])
+
+    def cold() -> Answer:
+        world.clock.sleep(150)
+        return next(answers, HEALTHY)
+
+    world.function.answers[image("cold")] = cold
+
+    pushed = world.push("cold")
+    for _ in range(4):
+        world.sweep()
+
+    assert world.outcome(pushed).phase is Phase.SUCCEEDED
+
+
 def test_old_messages_that_cannot_be_delivered_do_not_take_a_new_pushs_time() -> None:
     world = World()
     world.notifier.broken = True

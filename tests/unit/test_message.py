@@ -113,7 +113,29 @@ def test_a_live_alias_that_a_person_moved_is_told_as_it_is() -> None:
     body = message(replace(REVERTED, live=elsewhere)).body
 
     assert "This deployment moved no user: live is on version 5 (sha256:555555555555…)." in body
-    assert "see where live is" in message(replace(REVERTED, live=None)).body
+    assert "Where live is could not be seen" in message(replace(REVERTED, live=None)).body
+
+
+def test_a_retry_of_what_is_live_says_what_users_are_on() -> None:
+    on_it = Version("8", CANDIDATE)
+
+    body = message(replace(REVERTED, live=on_it, previous=on_it)).body
+
+    assert "Users are on this very image, as version 8." in body
+
+
+def test_a_superseded_deployment_says_by_what() -> None:
+    superseded = ended(
+        (Phase.UPDATING, "preflight passed"),
+        (Phase.REVERTING, "a newer release was pushed: sha256:dddddddddddd…"),
+        (Phase.SUPERSEDED, "users stayed on version 7 (sha256:aaaaaaaaaaaa…)"),
+        previous=PREVIOUS,
+        live=PREVIOUS,
+    )
+
+    first = message(superseded).body.splitlines()[0]
+
+    assert "was superseded: a newer release was pushed: sha256:dddddddddddd…. Users stayed on" in first
 
 
 def test_a_success_says_so_and_offers_nothing_to_do() -> None:
@@ -156,7 +178,14 @@ def test_stuck_says_first_what_failed_and_then_what_could_not_be_undone() -> Non
     assert told.subject.endswith("is STUCK: a person is needed")
     assert "GET /health answered 503. Then version 7 is no way back" in told.body
     assert "Users are on the new version, since 03:00:02 UTC or shortly after." in told.body
-    assert '"command": "retry"' in told.body
+    assert (
+        "aws lambda update-alias --function-name shuking-prod --name live --function-version 7 "
+        "--routing-config AdditionalVersionWeights={}" in told.body
+    )
+    assert '"command": "retry"' not in told.body
+    hopeless = message(replace(stuck, no_way_back=True)).body
+    assert "there is no other version to go to. Push a fix" in hopeless
+    assert "update-alias" not in hopeless
 
 
 def test_a_stuck_deployment_that_no_user_met_says_so() -> None:
@@ -169,6 +198,20 @@ def test_a_stuck_deployment_that_no_user_met_says_so() -> None:
     )
 
     assert "none saw the new one" in message(stuck).body
+    assert '"command": "retry"' in message(stuck).body
+
+
+def test_when_both_fail_what_users_are_on_is_shown() -> None:
+    both = replace(
+        REVERTED,
+        phase=Phase.STUCK,
+        restoration=Verdict(
+            (CheckResult("GET /health", False, "200", "500 after 0.3 s", 0.3, 2),), "no database"
+        ),
+    )
+
+    assert "got 500 after 0.3 s" in message(both).body
+    assert "no database" in message(both).body
 
 
 def test_a_check_that_was_tried_once_says_once() -> None:

@@ -57,6 +57,7 @@ from deployer.rollout import (
     supersede,
     sweep_finds,
     triage,
+    try_again_at,
     underway,
     way_back,
 )
@@ -71,7 +72,7 @@ NEW = Version("8", CANDIDATE)
 FIT = Artifact(ArtifactKind.IMAGE, "application/vnd.oci.image.manifest.v1+json", "x86_64", 5, "3f2a91")
 WELL = Verdict((CheckResult("GET /health", True, "200", "200 after 0.1 s", 0.1, 1),))
 ILL = Verdict((CheckResult("GET /health", False, "200", "503 after 0.2 s", 0.2, 2),), "a log line")
-BUILD = "docker buildx build --provenance=false --sbom=false --platform linux/amd64 ."
+BUILD = "`docker buildx build --provenance=false --sbom=false --platform linux/amd64 .`"
 
 
 def deployment(phase: Phase, *, seconds: float = 0, **facts: Any) -> Deployment:
@@ -509,13 +510,20 @@ TOO_LATE = Step(Phase.REVERTING, "sha256:cccccccccccc… was not ready after 120
     "seen",
     [
         {"latest": latest(CANDIDATE, UpdateStatus.IN_PROGRESS)},
-        {"latest": latest(OTHER)},
+        {"latest": latest(OTHER), "missed": "throttled"},
         {"candidate": replace(NEW, state=VersionState.PENDING)},
     ],
 )
 def test_an_update_that_takes_too_long_is_reverted(seen: Any) -> None:
     assert step(deployment(Phase.UPDATING, seconds=120), **seen).phase is Phase.UPDATING
     assert step(deployment(Phase.UPDATING, seconds=121), **seen) == TOO_LATE
+
+
+def test_an_update_that_was_never_tried_is_tried_however_late() -> None:
+    decided = step(deployment(Phase.UPDATING, seconds=9999))
+
+    assert decided.action == UpdateCode(CANDIDATE, "x86_64", "rev-1")
+    assert step(deployment(Phase.UPDATING, seconds=9999, updates=1)) == TOO_LATE
 
 
 def test_what_became_ready_while_nobody_looked_is_ready() -> None:
@@ -565,13 +573,22 @@ def test_a_version_without_a_verdict_is_checked() -> None:
 
 
 def test_checks_without_a_verdict_are_reverted() -> None:
-    late = deployment(Phase.VERIFYING, seconds=31)
     because = "the checks of version 8 came to no verdict within 30 s"
 
-    assert step(late) == Step(Phase.REVERTING, because, ending=Phase.REVERTED)
-    assert step(late, missed="throttled") == Step(
+    assert step(deployment(Phase.VERIFYING, seconds=91)) == Step(
+        Phase.REVERTING, because, ending=Phase.REVERTED
+    )
+    assert step(deployment(Phase.VERIFYING, seconds=31), missed="throttled") == Step(
         Phase.REVERTING, f"{because}: throttled", ending=Phase.REVERTED
     )
+
+
+@pytest.mark.parametrize("phase", [Phase.VERIFYING, Phase.CONFIRMING])
+def test_checks_that_nobody_has_tried_lately_are_tried(phase: Phase) -> None:
+    live = NEW if phase is Phase.CONFIRMING else LIVE
+
+    assert step(deployment(phase, seconds=90), live=live).phase is phase
+    assert step(deployment(phase, seconds=30), live=live, missed="throttled").phase is phase
 
 
 def test_a_healthy_version_is_promoted() -> None:
@@ -590,6 +607,12 @@ def test_a_verdict_without_checks_is_not_healthy() -> None:
     assert step(deployment(Phase.VERIFYING, verification=Verdict(()))) == Step(
         Phase.REVERTING, "no check was run", ending=Phase.REVERTED, blames=True
     )
+
+
+def test_somebody_who_moved_live_to_the_candidate_was_only_quicker() -> None:
+    decided = step(deployment(Phase.VERIFYING, verification=WELL), live=NEW)
+
+    assert decided.phase is Phase.PROMOTING
 
 
 def test_a_live_alias_that_somebody_moved_is_left_where_it_is() -> None:
@@ -641,7 +664,7 @@ def test_users_on_the_candidate_are_confirmed_to_be_well() -> None:
     ("facts", "seen", "because", "blames"),
     [
         ({"confirmation": ILL}, {}, "through live: GET /health answered 503 after 0.2 s", True),
-        ({"seconds": 31}, {}, "the checks through live came to no verdict within 30 s", False),
+        ({"seconds": 91}, {}, "the checks through live came to no verdict within 30 s", False),
         (
             {"confirmation": WELL},
             {"live": LIVE},
@@ -774,6 +797,26 @@ def test_a_deployment_that_made_way_ends_superseded_even_if_latest_cannot_go_bac
     )
 
 
+@pytest.mark.parametrize(
+    ("facts", "seen"),
+    [
+        ({}, {"refused": "AccessDenied"}),
+        ({"seconds": 241, "updates": 1}, {}),
+        ({"updates": 2}, {"latest": latest(CANDIDATE, UpdateStatus.FAILED)}),
+    ],
+)
+def test_a_deployment_that_made_way_needs_no_person(facts: Any, seen: Any) -> None:
+    made_way = deployment(Phase.REVERTING, ending=Phase.SUPERSEDED, version="8", **facts)
+
+    assert step(made_way, **{"latest": latest(CANDIDATE), **seen}).phase is Phase.SUPERSEDED
+
+
+def test_a_deployment_that_made_way_and_left_users_on_it_needs_a_person() -> None:
+    made_way = deployment(Phase.REVERTING, ending=Phase.SUPERSEDED, version="8")
+
+    assert step(made_way, live=NEW, refused="AccessDenied").phase is Phase.STUCK
+
+
 def test_a_failed_first_release_leaves_the_placeholder_and_asks_it_nothing() -> None:
     assert step(deployment(Phase.REVERTING), placeholder=PREVIOUS.digest) == Step(
         Phase.REVERTED, "no release was live before this one, so there is nothing to go back to"
@@ -844,7 +887,9 @@ def test_a_revert_that_cannot_be_done_says_stuck_and_where_things_are(
 ) -> None:
     decided = step(deployment(Phase.REVERTING, **facts), **{"latest": latest(CANDIDATE), **seen})
 
-    assert decided == Step(Phase.STUCK, because)
+    lost = "is no way back" in because or "nothing to go back to" in because
+    assert decided == Step(Phase.STUCK, because, no_way_back=lost)
+    assert advance(view(deployment(Phase.REVERTING)), decided).no_way_back is lost
 
 
 def test_when_what_users_are_on_fails_too_it_halts() -> None:
@@ -992,7 +1037,7 @@ def test_blame_stays_with_the_image() -> None:
 def test_what_may_not_be_looked_at_ends_all_the_same(
     phase: Phase, then: Phase, because: str, ending: Phase | None
 ) -> None:
-    before = deployment(phase, updates=2)
+    before = deployment(phase, updates=2, live=LIVE)
     if phase is Phase.REVERTING:
         before = replace(before, ending=Phase.SUPERSEDED)
 
@@ -1000,7 +1045,18 @@ def test_what_may_not_be_looked_at_ends_all_the_same(
 
     assert (after.phase, after.because, after.ending, after.updates) == (then, because, ending, 0)
     assert after.since == NOW
+    assert after.live is None
     assert not after.blamed
+
+
+@pytest.mark.parametrize("verdict", ["verification", "confirmation"])
+def test_an_image_that_was_seen_to_fail_is_blamed_although_nothing_can_be_seen_any_more(verdict: str) -> None:
+    ill, well = ({verdict: each} for each in (ILL, WELL))
+    going = deployment(Phase.CONFIRMING)
+
+    assert blinded(replace(going, **ill), "no", NOW).blamed  # type: ignore[arg-type]  # a Verdict by its name
+    assert not blinded(replace(going, **well), "no", NOW).blamed  # type: ignore[arg-type]  # the same
+    assert blinded(deployment(Phase.REVERTING, blamed=True), "no", NOW).blamed
 
 
 @pytest.mark.parametrize(
@@ -1017,12 +1073,19 @@ def test_a_refusal_says_what_was_refused(action: Action | None, words: str) -> N
     assert refusal(action, "no") == words
 
 
-@pytest.mark.parametrize(("tries", "minutes"), [(0, 0), (1, 1), (2, 3), (3, 7), (5, 31), (6, 60), (50, 60)])
+@pytest.mark.parametrize(("tries", "minutes"), [(0, 1), (1, 2), (2, 4), (5, 32), (6, 60), (50, 60)])
 def test_a_message_is_tried_again_less_and_less_often(tries: int, minutes: int) -> None:
     notice = Notice(deployment(Phase.STUCK), tries)
 
-    assert due(notice, NOW + timedelta(minutes=minutes))
-    assert not due(notice, NOW + timedelta(minutes=minutes, seconds=-1))
+    assert try_again_at(notice, NOW) == NOW + timedelta(minutes=minutes)
+
+
+def test_a_message_is_due_at_once_and_then_when_its_time_has_come() -> None:
+    notice = Notice(deployment(Phase.STUCK), 1, NOW)
+
+    assert due(Notice(deployment(Phase.STUCK)), NOW - timedelta(days=1))
+    assert due(notice, NOW)
+    assert not due(notice, NOW - timedelta(seconds=1))
 
 
 def test_a_push_that_the_sweep_saw_first_is_covered() -> None:
