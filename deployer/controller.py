@@ -325,10 +325,11 @@ class _Turns:
         """Deliver a message. Failing to is in nobody's way: the notice stays, and a sweep tries again."""
         if self.clock.remaining() < RESERVE_SECONDS:
             return
-        message = compose(notice.deployment, service=self.service.function, deployer=self.service.deployer)
+        names = {"service": self.service.function, "deployer": self.service.deployer}
         try:
+            message = compose(notice.deployment, **names)
             self.ports.notifier.send(message.subject, message.body)
-        except Exception as error:  # noqa: BLE001 - whatever a notifier does wrong, deployments go on
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong with a message, deployments go on
             self.journal.undelivered(notice, error)
             self.ledger.unsent(notice, rollout.try_again_at(notice, self.clock.now()))
         else:
