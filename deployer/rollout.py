@@ -524,7 +524,6 @@ def advance(view: View, step: Step) -> Deployment:
             deployment,
             live=view.live,
             previous=view.live if step.phase is Phase.UPDATING else deployment.previous,
-            version=view.candidate.number if view.candidate else deployment.version,
             revision=(view.artifact.revision if view.artifact else None) or deployment.revision,
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,

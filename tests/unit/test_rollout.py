@@ -992,7 +992,7 @@ def test_beginning_remembers_what_was_live_and_what_is_deployed() -> None:
 
 
 def test_going_on_keeps_what_is_known() -> None:
-    going = deployment(Phase.UPDATING, revision="3f2a91", warnings=("one",))
+    going = deployment(Phase.UPDATING, version="8", revision="3f2a91", warnings=("one",))
     elsewhere = Version("5", OTHER)
 
     after = advance(view(going, candidate=NEW, live=elsewhere), Step(Phase.VERIFYING, "ready"))
