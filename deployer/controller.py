@@ -14,13 +14,15 @@ from datetime import timedelta
 from functools import partial
 
 from deployer import rollout
-from deployer.message import compose
+from deployer.message import about_alarm, compose
 from deployer.model import (
+    Alarm,
     Book,
     Deployment,
     Hold,
     Image,
     Limits,
+    Marks,
     Notice,
     Phase,
     Source,
@@ -39,7 +41,7 @@ from deployer.ports import (
     Refused,
     Registry,
 )
-from deployer.rollout import Action, PointLive, Publish, RunChecks, Step, UpdateCode, Wait
+from deployer.rollout import Action, MarkImage, PointLive, Publish, RunChecks, Step, UpdateCode, Wait
 from deployer.smoke import INVOCATION_SECONDS, Check, run_checks
 
 # Below this many seconds of Lambda time nothing new is begun; the next sweep goes on. One invocation of the
@@ -91,6 +93,9 @@ class Journal:
 
     def undelivered(self, notice: Notice, error: Exception) -> None:
         """A message could not be delivered; it is kept and tried again by the sweep."""
+
+    def unprotected(self, error: Exception) -> None:
+        """What is live, or was before, has no tag that keeps it from expiring; the sweep tries again."""
 
 
 class Senseless(Exception):
@@ -151,15 +156,29 @@ class Controller:
         self.settle()
         return held
 
+    def alarm(self, alarm: Alarm) -> None:
+        """Tell people of an alarm of the service, next to what was released last.
+
+        Raises if it cannot be told: then Lambda's retry tells it.
+        """
+        released = (d for d in self.ledger.history(_RECENT) if d.phase is Phase.SUCCEEDED and d.previous)
+        self.ports.notifier.send(
+            about_alarm(
+                alarm, next(released, None), service=self.service.function, deployer=self.service.deployer
+            )
+        )
+
     def settle(self) -> None:
         """Work until nothing is left to do, somebody else is doing it, or Lambda's time is nearly over."""
-        while self._something_to_do() and self._settle_under_lease():
-            pass
+        if self._something_to_do() or _mark_due(self.service, self.ports, self.journal):
+            # Marks that cannot be set now are tried again by the next sweep, not here.
+            while self._settle_under_lease() and self._something_to_do():
+                pass
 
     # -- the loop -----------------------------------------------------------------------------------------
 
     def _something_to_do(self) -> bool:
-        """One read of the ledger and one of the tag: all that an idle sweep costs.
+        """One read of the ledger and one of the tag.
 
         After a lease it finds what arrived since its last look, from somebody who saw us at work and left.
         """
@@ -252,7 +271,7 @@ class _Turns:
         if deployment:
             self._advance(deployment, book)
             return True
-        return bool(superseded) or self._sweep(book, tagged)
+        return bool(superseded) or self._sweep(book, tagged) or self._mark()
 
     def _sweep(self, book: Book, tagged: str | None) -> bool:
         """Take up what the release tag points at, if no event ever told us."""
@@ -263,6 +282,18 @@ class _Turns:
         deployment = Deployment(deployment_id(now, f"{tagged} {now}"), image, Source.SWEEP, now)
         self.journal.note(f"{self.service.release_tag} points at {image}, and no event said so", deployment)
         return self.ledger.request(deployment)
+
+    def _mark(self) -> bool:
+        """Put a protecting tag where it is missing. Failing to is in nobody's way: the next sweep tries."""
+        due = _mark_due(self.service, self.ports, self.journal)
+        if due is None:
+            return False
+        try:
+            self.registry.mark(due.digest, due.tag)
+        except (LookAgain, Refused) as error:
+            self.journal.unprotected(error)
+            return False
+        return True
 
     def _supersede(self, request: Deployment, by: Deployment | None, tagged: str | None, book: Book) -> None:
         step = rollout.supersede(request, by, tagged)
@@ -328,7 +359,7 @@ class _Turns:
         names = {"service": self.service.function, "deployer": self.service.deployer}
         try:
             message = compose(notice.deployment, **names)
-            self.ports.notifier.send(message.subject, message.body)
+            self.ports.notifier.send(message)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with a message, deployments go on
             self.journal.undelivered(notice, error)
             self.ledger.unsent(notice, rollout.try_again_at(notice, self.clock.now()))
@@ -416,3 +447,13 @@ class _Turns:
         if answer.executed_version != checks.version:
             raise LookAgain(f"version {answer.executed_version} answered instead of {checks.version}")
         return answer
+
+
+def _mark_due(service: Service, ports: Ports, journal: Journal) -> MarkImage | None:
+    """The protecting tag that is missing, if one is and the world lets it be seen."""
+    try:
+        marks = Marks(ports.registry.tagged(rollout.LIVE_TAG), ports.registry.tagged(rollout.PREVIOUS_TAG))
+        return rollout.mark(ports.function.live(), marks, service.placeholder)
+    except (LookAgain, Refused) as error:
+        journal.unprotected(error)
+        return None

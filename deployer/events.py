@@ -1,6 +1,7 @@
 """What an event means to us, or why it is ignored. Pure; nothing in an event is trusted.
 
 The push event's format: https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-eventbridge.html.
+An alarm's: https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch-and-eventbridge.html.
 Commands come by direct invocation, from a person who may invoke this Lambda function.
 """
 
@@ -10,7 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deployer.model import BadDigest, Image, require_digest
+from deployer.model import Alarm, BadDigest, Image, require_digest
 
 # A tag as the registry allows it: https://github.com/opencontainers/distribution-spec, "Pulling manifests".
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -30,6 +31,13 @@ class PushSeen:
 @dataclass(frozen=True)
 class SweepDue:
     """Time to look whether anything was missed."""
+
+
+@dataclass(frozen=True)
+class AlarmRang:
+    """An alarm of the service went red."""
+
+    alarm: Alarm
 
 
 @dataclass(frozen=True)
@@ -71,7 +79,7 @@ class BadCommand(ValueError):
     """A command that cannot be followed; the message tells the person who gave it why."""
 
 
-Meaning = PushSeen | SweepDue | HoldAsked | ResumeAsked | RetryAsked | Ignored
+Meaning = PushSeen | SweepDue | AlarmRang | HoldAsked | ResumeAsked | RetryAsked | Ignored
 
 
 def parse(event: object, *, repository: str, account: str, release_tag: str, request_id: str) -> Meaning:
@@ -83,8 +91,10 @@ def parse(event: object, *, repository: str, account: str, release_tag: str, req
     source, kind = event.get("source"), event.get("detail-type")
     if source == "aws.events" and kind == "Scheduled Event":
         return SweepDue()
+    if source == "aws.cloudwatch" and kind == "CloudWatch Alarm State Change":
+        return _alarm(event, account)
     if source != "aws.ecr" or kind != "ECR Image Action":
-        return Ignored(f"not a push to a registry: source {source!r:.80}, detail-type {kind!r:.80}")
+        return Ignored(f"neither a push nor an alarm: source {source!r:.80}, detail-type {kind!r:.80}")
     return _push(event, repository, account, release_tag)
 
 
@@ -112,6 +122,22 @@ def _push(event: dict[object, object], repository: str, account: str, release_ta
     return PushSeen(_image(repository, detail.get("image-digest")), _time(event.get("time")), event_id)
 
 
+def _alarm(event: dict[object, object], account: str) -> Meaning:
+    detail = event.get("detail")
+    state = detail.get("state") if isinstance(detail, dict) else None
+    if not isinstance(detail, dict) or not isinstance(state, dict):
+        raise Unreadable("the alarm's event has no detail, or its detail no state")
+    if event.get("account") != account:
+        return Ignored(f"another account: {event.get('account')!r:.80}")
+    if state.get("value") != "ALARM":
+        return Ignored(f"the alarm is not red: {state.get('value')!r:.80}")
+    name, reason = detail.get("alarmName"), state.get("reason")
+    if not isinstance(name, str) or not name.strip():
+        raise Unreadable(f"the alarm has no name: {name!r:.80}")
+    because = _line(reason) if isinstance(reason, str) else "no reason given"
+    return AlarmRang(Alarm(_line(name), because, _time(state.get("timestamp") or event.get("time"))))
+
+
 def _command(event: dict[object, object], repository: str, request_id: str) -> Meaning:
     match event["command"]:
         case "hold":
@@ -128,7 +154,12 @@ def _text(event: dict[object, object], key: str) -> str:
     value = event.get(key)
     if not isinstance(value, str) or not value.strip():
         raise BadCommand(f'the command needs "{key}", a text: who does this, or why')
-    return " ".join(value.split())[:_TEXT_CHARACTERS].encode(errors="replace").decode()
+    return _line(value)
+
+
+def _line(text: str) -> str:
+    """Foreign text as one bounded line that can be written down anywhere."""
+    return " ".join(text.split())[:_TEXT_CHARACTERS].encode(errors="replace").decode()
 
 
 def _image(repository: str, digest: object) -> Image:
@@ -149,14 +180,14 @@ def _wanted_image(repository: str, event: dict[object, object]) -> Image:
 
 def _time(text: object) -> datetime:
     if not isinstance(text, str):
-        raise Unreadable(f"the push event has no time: {text!r:.80}")
+        raise Unreadable(f"the event has no time: {text!r:.80}")
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise Unreadable(f"the push event's time is not ISO 8601: {text!r:.80}") from None
+        raise Unreadable(f"the event's time is not ISO 8601: {text!r:.80}") from None
     if time.tzinfo is None:
-        raise Unreadable(f"the push event's time has no zone: {text!r:.80}")
+        raise Unreadable(f"the event's time has no zone: {text!r:.80}")
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        raise Unreadable(f"the push event's time is out of range: {text!r:.80}") from None
+        raise Unreadable(f"the event's time is out of range: {text!r:.80}") from None

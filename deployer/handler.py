@@ -1,7 +1,8 @@
 """The deployer Lambda's entry point. Powertools lives here and nowhere else.
 
-One function takes everything: push events and the sweep's schedule from EventBridge, and commands by direct
-invocation. What it raises for an event, Lambda tries twice more and then keeps in the dead-letter queue.
+One function takes everything: pushes, alarms and the sweep's schedule from EventBridge, and commands by
+direct invocation. What it raises for an event, Lambda tries twice more, and then keeps it in a dead-letter
+queue.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from deployer.aws.notifier import SnsNotifier
 from deployer.aws.registry import EcrRegistry
 from deployer.controller import Controller, Journal, Ports, Senseless, Service
 from deployer.events import (
+    AlarmRang,
     BadCommand,
     HoldAsked,
     Ignored,
@@ -98,6 +100,11 @@ class PowertoolsJournal(Journal):
             extra={"deployment": notice.deployment.id, "error": f"{type(error).__name__}: {error}"[:500]},
         )
 
+    def unprotected(self, error: Exception) -> None:
+        """Count it: an alarm tells people before ECR's lifecycle policy can get that far."""
+        metrics.add_metric("LiveUnprotected", MetricUnit.Count, 1)
+        logger.error("the tags live and previous could not be kept", extra={"error": f"{error}"[:500]})
+
 
 @cache
 def _settings() -> settings.Settings:
@@ -121,7 +128,7 @@ def _controller(context: LambdaContext) -> Controller:
         ),
         registry=EcrRegistry(clients.client("ecr"), given.repository),
         ledger=DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
-        notifier=SnsNotifier(clients.client("sns"), given.topic_arn),
+        notifier=SnsNotifier(clients.client("sns"), given.topic_arn, given.chat_topic_arn),
         clock=LambdaClock(context),
     )
     return Controller(service, ports, holder=context.aws_request_id, journal=PowertoolsJournal())
@@ -173,7 +180,7 @@ def _sweep(controller: Controller) -> dict[str, Any]:
 
 
 def _act(
-    meaning: PushSeen | SweepDue | HoldAsked | ResumeAsked | RetryAsked, controller: Controller
+    meaning: PushSeen | SweepDue | AlarmRang | HoldAsked | ResumeAsked | RetryAsked, controller: Controller
 ) -> dict[str, Any]:
     match meaning:
         case PushSeen(image, pushed_at, event_id):
@@ -182,6 +189,9 @@ def _act(
             return {"deployment": request.id}
         case SweepDue():
             return _sweep(controller)
+        case AlarmRang(alarm):
+            controller.alarm(alarm)
+            return {"told": alarm.name}
         case HoldAsked(by, because):
             hold = controller.hold(by, because)
             return {"held": {"by": hold.by, "because": hold.because, "since": hold.since.isoformat()}}

@@ -1,4 +1,4 @@
-"""What on-call reads when a deployment ends. Pure: the record in, a subject and a plain text out.
+"""What on-call reads: how a deployment ended, and what rang. Pure: the record in, a subject and a text out.
 
 The first line says what happened and whether users were touched; then what is true now, why, what to do.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
 
-from deployer.model import CheckResult, Deployment, Moment, Phase, Verdict, Version
+from deployer.model import Alarm, CheckResult, Deployment, Message, Moment, Phase, Verdict, Version
 
 _OUTCOME = {
     Phase.SUCCEEDED: "is live",
@@ -20,12 +19,8 @@ _OUTCOME = {
 }
 
 
-@dataclass(frozen=True)
-class Message:
-    """For people: one line, and the whole story."""
-
-    subject: str
-    body: str
+# A chat message is read on a phone; the whole story is in the mail and in the ledger.
+_CHAT_CHARACTERS = 3000
 
 
 def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
@@ -42,7 +37,58 @@ def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
         _timeline(deployment),
     ]
     subject = f"{service}: release {_release(deployment).replace('…', '')} {outcome}"
-    return Message(subject, "\n\n".join(part for part in parts if part) + "\n")
+    return Message(subject, "\n\n".join(part for part in parts if part) + "\n", thread=deployment.id)
+
+
+def about_alarm(alarm: Alarm, released: Deployment | None, *, service: str, deployer: str) -> Message:
+    """The message about an alarm of the service: what rang, next to what went live last.
+
+    `released` is the last deployment that changed what users are on; `service`, `deployer` as in `compose`.
+    """
+    first = f"{service}: alarm {alarm.name} went red at {alarm.since:%Y-%m-%d %H:%M:%S} UTC"
+    parts = [f"{first}: {alarm.because}", _released(released, alarm, service, deployer)]
+    thread = released.id if released else alarm.name
+    return Message(f"{service}: alarm {alarm.name} went red", "\n\n".join(parts) + "\n", thread)
+
+
+def chat(message: Message) -> str:
+    """The message as Amazon Q Developer in chat applications takes it.
+
+    What others wrote stands in a block that is shown as it is, and cannot end it: no link, no mention.
+    https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
+    """
+    text = message.body.replace("`", "'")
+    cut = f"{text[:_CHAT_CHARACTERS]}…" if len(text) > _CHAT_CHARACTERS else text
+    return json.dumps(
+        {
+            "version": "1.0",
+            "source": "custom",
+            "content": {
+                "textType": "client-markdown",
+                "title": message.subject,
+                "description": f"```\n{cut.rstrip()}\n```",
+            },
+            "metadata": {"threadId": message.thread, "summary": message.subject},
+        },
+        ensure_ascii=False,
+    )
+
+
+def _released(released: Deployment | None, alarm: Alarm, service: str, deployer: str) -> str:
+    if released is None or released.previous is None:
+        return "No release went live lately, so look for the cause elsewhere: at the function's log first."
+    minutes = (alarm.since - released.since).total_seconds() / 60
+    when = (
+        f"{minutes:.0f} minutes before" if 0 <= minutes < 120 else f"at {released.since:%Y-%m-%d %H:%M} UTC"
+    )
+    hold = _command(deployer, command="hold", by="YOUR NAME", because=f"alarm {alarm.name}"[:100])
+    return (
+        f"The last release, {_release(released)}, went live {when}. "
+        f"Before it: {_version(released.previous)}.\n\n"
+        f"Next: if the release is to blame, hold deployments, and take users back:\n{hold}\n"
+        f"{_move_live(service, released.previous)}\n"
+        "Then push a fix, and resume."
+    )
 
 
 def _release(deployment: Deployment) -> str:
@@ -132,9 +178,7 @@ def _next(deployment: Deployment, service: str, deployer: str) -> str:
                 return "Next: there is no other version to go to. Push a fix; it deploys as always."
             return (
                 f"Next: take users back to version {deployment.previous.number}:\n"
-                f"    aws lambda update-alias --function-name {shlex.quote(service)} --name live "
-                f"--function-version {shlex.quote(deployment.previous.number)} "
-                "--routing-config AdditionalVersionWeights={}\n"
+                f"{_move_live(service, deployment.previous)}\n"
                 "Then push a fix; it deploys as always."
             )
         case Phase.STUCK:
@@ -149,6 +193,13 @@ def _next(deployment: Deployment, service: str, deployer: str) -> str:
 def _left_on_candidate(deployment: Deployment) -> bool:
     live, previous = deployment.live, deployment.previous
     return bool(live and previous and live.number == deployment.version != previous.number)
+
+
+def _move_live(service: str, version: Version) -> str:
+    return (
+        f"    aws lambda update-alias --function-name {shlex.quote(service)} --name live "
+        f"--function-version {shlex.quote(version.number)} --routing-config AdditionalVersionWeights={{}}"
+    )
 
 
 def _command(deployer: str, **payload: str) -> str:

@@ -243,6 +243,32 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Message:
+    """For people: one line, and the whole story. Messages of one `thread` belong together."""
+
+    subject: str
+    body: str
+    thread: str
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm of the service went red. Name and reason are CloudWatch's own words."""
+
+    name: str
+    because: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Where the registry's tags `live` and `previous` are: the digests that must not expire."""
+
+    live: str | None = None
+    previous: str | None = None
+
+
+@dataclass(frozen=True)
 class Book:
     """What the ledger says now: one read, however long the history is."""
 

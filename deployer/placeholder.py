@@ -174,12 +174,28 @@ def _perform(event: Mapping[str, Any], ecr: "ECRClient") -> dict[str, str]:
         case "Update":
             pass  # another repository or architecture: that placeholder has to be there
         case "Delete":
-            # The image goes with its repository; until then a version of the function may still need it.
+            _remove(event, ecr)
             return {}
         case other:
             raise ValueError(f"RequestType must be Create, Update or Delete, not {other!r:.60}")
     push(image(wanted["Architecture"]), ecr, wanted["RepositoryName"])
     return _attributes(wanted)
+
+
+def _remove(event: Mapping[str, Any], ecr: "ECRClient") -> None:
+    """Delete the placeholders, so that a repository nobody pushed to can go when a stack's creation fails.
+
+    The function that was made from one is gone by now: it depends on this resource. A placeholder that stays
+    is no harm, so nothing here holds up the deletion of a stack.
+    """
+    digests = sorted(image(architecture).digest for architecture in _PLATFORM)
+    try:
+        ecr.batch_delete_image(
+            repositoryName=event["ResourceProperties"]["RepositoryName"],
+            imageIds=[{"imageDigest": digest} for digest in digests],
+        )
+    except Exception:  # whatever it is, it is in the log, and the stack goes on
+        logger.exception("placeholder: the image was left in its repository")
 
 
 def _subject(properties: Mapping[str, Any]) -> tuple[Any, Any]:

@@ -15,7 +15,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from deployer.model import Artifact, Book, Deployment, Hold, Image, Latest, Notice, Quarantine, Version
+from deployer.model import (
+    Artifact,
+    Book,
+    Deployment,
+    Hold,
+    Image,
+    Latest,
+    Message,
+    Notice,
+    Quarantine,
+    Version,
+)
 
 
 class LookAgain(Exception):
@@ -80,6 +91,9 @@ class Registry(Protocol):
     def present(self, digest: str) -> bool:
         """Is `digest` still in the repository?"""
 
+    def mark(self, digest: str, tag: str) -> None:
+        """Put `tag` on `digest`, taking it off whatever had it. The same again does nothing."""
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -143,7 +157,7 @@ class Ledger(Protocol):
 class Notifier(Protocol):
     """Where people are told."""
 
-    def send(self, subject: str, body: str) -> None:
+    def send(self, message: Message) -> None:
         """Deliver, or raise."""
 
 

@@ -34,6 +34,7 @@ from deployer.model import (
     Image,
     Latest,
     Limits,
+    Marks,
     Moment,
     Notice,
     Phase,
@@ -86,6 +87,9 @@ MOVES: dict[Phase, dict[Phase, str]] = {
 # https://docs.aws.amazon.com/lambda/latest/dg/images-create.html: 10 GB uncompressed, all layers.
 MAXIMUM_IMAGE_BYTES = 10 * 1024**3
 
+# Tags that the repository's lifecycle policy never expires, and that no push rule listens to.
+LIVE_TAG, PREVIOUS_TAG = "live", "previous"
+
 ENDED = frozenset(phase for phase, moves in MOVES.items() if not moves)
 
 # -- actions: data, performed by the controller ---------------------------------------------------------
@@ -122,6 +126,14 @@ class PointLive:
 
     version: str
     revision: str
+
+
+@dataclass(frozen=True)
+class MarkImage:
+    """Put one of the registry's protecting tags on an image. The one action between deployments."""
+
+    digest: str
+    tag: str
 
 
 @dataclass(frozen=True)
@@ -241,6 +253,21 @@ def underway(book: Book) -> Deployment | None:
 def sweep_finds(book: Book, tagged: str | None) -> bool:
     """Does the release tag point at something that nobody has told us about?"""
     return tagged is not None and tagged != book.settled and book.hold is None and not book.open
+
+
+def mark(live: Version, marks: Marks, placeholder: str | None) -> MarkImage | None:
+    """Which image needs a protecting tag now, if any? Asked when no deployment is under way, and also under a
+    hold: what a person went back to by hand must not expire either.
+
+    The tag `previous` goes to what `live` marked so far *before* `live` moves on, so that at every moment, a
+    crash between the two included, both the way here and the way back are protected.
+    """
+    digest = live.image.digest
+    if digest in (placeholder, marks.live):
+        return None
+    if marks.live and marks.previous != marks.live:
+        return MarkImage(marks.live, PREVIOUS_TAG)
+    return MarkImage(digest, LIVE_TAG)
 
 
 # -- the decision ---------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ class Settings:
     release_tag: str
     table_name: str
     topic_arn: str
+    chat_topic_arn: str
     checks: tuple[Check, ...]
     placeholder_digest: str
 
@@ -66,6 +67,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         release_tag=required("RELEASE_TAG"),
         table_name=required("TABLE_NAME"),
         topic_arn=required("TOPIC_ARN"),
+        chat_topic_arn=required("CHAT_TOPIC_ARN"),
         checks=checks,
         placeholder_digest=placeholder,
     )

@@ -18,6 +18,7 @@ from deployer.model import (
     Image,
     Latest,
     Limits,
+    Message,
     Notice,
     Phase,
     Quarantine,
@@ -180,6 +181,8 @@ class FakeRegistry:
 
     tags: dict[str, str] = field(default_factory=dict)
     artifacts: dict[str, Artifact] = field(default_factory=dict)
+    marked: list[tuple[str, str]] = field(default_factory=list)
+    refuses_marks: str = ""
 
     def tagged(self, tag: str) -> str | None:
         return self.tags.get(tag)
@@ -189,6 +192,14 @@ class FakeRegistry:
 
     def present(self, digest: str) -> bool:
         return digest in self.artifacts
+
+    def mark(self, digest: str, tag: str) -> None:
+        if self.refuses_marks:
+            raise Refused(self.refuses_marks)
+        if digest not in self.artifacts:
+            raise Refused(f"{digest} is not in the repository")
+        self.tags[tag] = digest
+        self.marked.append((tag, digest))
 
     def put(self, pushed: Image, artifact: Artifact | None = None, tag: str = TAG) -> None:
         self.artifacts[pushed.digest] = artifact or Artifact(
@@ -305,10 +316,10 @@ class FakeNotifier:
     sent: list[tuple[str, str]] = field(default_factory=list)
     broken: bool = False
 
-    def send(self, subject: str, body: str) -> None:
+    def send(self, message: Message) -> None:
         if self.broken:
             raise ConnectionError("the topic cannot be reached")
-        self.sent.append((subject, body))
+        self.sent.append((message.subject, message.body))
 
 
 class Memory(Journal):
@@ -317,12 +328,16 @@ class Memory(Journal):
     def __init__(self) -> None:
         self.steps: list[tuple[Phase, Step]] = []
         self.notes: list[str] = []
+        self.left_unprotected: list[str] = []
 
     def step(self, deployment: Deployment, step: Step) -> None:
         self.steps.append((deployment.phase, step))
 
     def note(self, message: str, deployment: Deployment | None = None) -> None:
         self.notes.append(message)
+
+    def unprotected(self, error: Exception) -> None:
+        self.left_unprotected.append(str(error))
 
 
 class World:

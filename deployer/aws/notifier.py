@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from deployer.aws.bounded import first
 from deployer.aws.errors import translated
+from deployer.message import chat
+from deployer.model import Message
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_sns import SNSClient
@@ -18,18 +20,26 @@ MAXIMUM_BODY = 256 * 1024 - 1024
 
 
 class SnsNotifier:
-    """People, reached by the topic `topic_arn`."""
+    """People, reached by the topic `topic_arn`; chat channels by `chat_topic_arn`, which is for no mailbox: a
+    chat message is JSON."""
 
-    def __init__(self, client: SNSClient, topic_arn: str) -> None:
+    def __init__(self, client: SNSClient, topic_arn: str, chat_topic_arn: str) -> None:
         self._client = client
         self._topic = topic_arn
+        self._chat_topic = chat_topic_arn
 
-    def send(self, subject: str, body: str) -> None:
-        """Deliver, or raise `LookAgain` or `Refused`. What is longer than SNS takes is cut."""
+    def send(self, message: Message) -> None:
+        """Deliver to both, or raise `LookAgain` or `Refused`. What is longer than SNS takes is cut.
+
+        People come first. When only the chat fails, a second try tells people twice: better than not at all.
+        """
         with translated():
             self._client.publish(
-                TopicArn=self._topic, Subject=_subject(subject), Message=first(body, MAXIMUM_BODY)
+                TopicArn=self._topic,
+                Subject=_subject(message.subject),
+                Message=first(message.body, MAXIMUM_BODY),
             )
+            self._client.publish(TopicArn=self._chat_topic, Message=chat(message))
 
 
 def _subject(text: str) -> str:

@@ -11,13 +11,14 @@ import http.client
 import json
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deployer.aws.bounded import first, printable
 from deployer.aws.errors import translated
 from deployer.model import Artifact, ArtifactKind, BadDigest, require_digest
-from deployer.ports import LookAgain
+from deployer.ports import LookAgain, Refused
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_ecr import ECRClient
@@ -72,6 +73,32 @@ class EcrRegistry:
         """Can Lambda still fetch `digest`? An archived image is as good as gone."""
         detail = self._describe({"imageDigest": digest})
         return detail is not None and detail.get("imageStatus", "ACTIVE") == "ACTIVE"
+
+    def mark(self, digest: str, tag: str) -> None:
+        """Put `tag` on `digest`: ECR moves a tag by a second PutImage of the same manifest.
+
+        Raises `Refused` if the image is gone.
+        https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-retag.html
+        """
+        with translated():
+            response = self._client.batch_get_image(
+                repositoryName=self._repository,
+                imageIds=[{"imageDigest": digest}],
+                acceptedMediaTypes=sorted(_IMAGES),
+            )
+            if not response["images"]:
+                raise Refused(
+                    f"{digest} cannot be tagged {tag}: it is not in the repository {self._repository}"
+                )
+            image = response["images"][0]
+            with suppress(self._client.exceptions.ImageAlreadyExistsException):  # it has the tag already
+                self._client.put_image(
+                    repositoryName=self._repository,
+                    imageManifest=image["imageManifest"],
+                    imageManifestMediaType=image["imageManifestMediaType"],
+                    imageTag=tag,
+                    imageDigest=digest,
+                )
 
     def artifact(self, digest: str) -> Artifact | None:
         """What `digest` is, read from its manifest and config, or None if it is gone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from deployer.aws.notifier import SnsNotifier
+from deployer.model import Message
 from deployer.ports import LookAgain, Refused
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:people"
+CHAT = "arn:aws:sns:us-east-1:123456789012:chat"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +43,8 @@ def test_a_subject_is_one_short_line_of_ascii(sns: Stubber, sns_client: Any, sub
     sns.add_response(
         "publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": sent, "Message": "What to do next"}
     )
-    SnsNotifier(sns_client, TOPIC).send(subject, "What to do next")
+    sns.add_response("publish", {"MessageId": "2"}, {"TopicArn": CHAT, "Message": ANY})
+    SnsNotifier(sns_client, TOPIC, CHAT).send(Message(subject, "What to do next", "thread-1"))
 
 
 def test_a_body_that_is_too_large_is_cut_and_still_delivered(sns: Stubber, sns_client: Any) -> None:
@@ -51,7 +55,8 @@ def test_a_body_that_is_too_large_is_cut_and_still_delivered(sns: Stubber, sns_c
 
     sns_client.meta.events.register_first("before-parameter-build.sns.Publish", keep, unique_id="keep")
     sns.add_response("publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": "s", "Message": ANY})
-    SnsNotifier(sns_client, TOPIC).send("s", "東" * 200_000)
+    sns.add_response("publish", {"MessageId": "2"}, {"TopicArn": CHAT, "Message": ANY})
+    SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "東" * 200_000, "thread-1"))
     sns_client.meta.events.unregister("before-parameter-build.sns.Publish", unique_id="keep")
 
     assert len(bodies[0].encode()) <= 262_144
@@ -62,10 +67,36 @@ def test_a_body_that_is_too_large_is_cut_and_still_delivered(sns: Stubber, sns_c
 def test_a_throttled_message_is_tried_again_later(sns: Stubber, sns_client: Any) -> None:
     sns.add_client_error("publish", "Throttled", "Rate exceeded", 429)
     with pytest.raises(LookAgain, match="Rate exceeded"):
-        SnsNotifier(sns_client, TOPIC).send("s", "b")
+        SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "b", "thread-1"))
 
 
 def test_a_topic_that_is_gone_says_so(sns: Stubber, sns_client: Any) -> None:
     sns.add_client_error("publish", "NotFound", "Topic does not exist", 404)
     with pytest.raises(Refused, match="Publish: NotFound: Topic does not exist"):
-        SnsNotifier(sns_client, TOPIC).send("s", "b")
+        SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "b", "thread-1"))
+
+
+def test_a_chat_channel_gets_what_amazon_q_developer_understands(sns: Stubber, sns_client: Any) -> None:
+    told: list[str] = []
+
+    def keep(params: dict[str, Any], **_: object) -> None:
+        told.append(params["Message"])
+
+    sns_client.meta.events.register_first("before-parameter-build.sns.Publish", keep, unique_id="keep")
+    sns.add_response("publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": "s", "Message": "b"})
+    sns.add_response("publish", {"MessageId": "2"}, {"TopicArn": CHAT, "Message": ANY})
+    SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "b", "thread-1"))
+    sns_client.meta.events.unregister("before-parameter-build.sns.Publish", unique_id="keep")
+
+    note = json.loads(told[1])
+    assert (note["version"], note["source"]) == ("1.0", "custom")
+    assert note["content"]["textType"] == "client-markdown"
+    assert note["metadata"]["threadId"] == "thread-1"
+
+
+def test_a_chat_that_fails_fails_the_delivery_after_people_were_told(sns: Stubber, sns_client: Any) -> None:
+    sns.add_response("publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": "s", "Message": "b"})
+    sns.add_client_error("publish", "NotFound", "Topic does not exist", 404)
+
+    with pytest.raises(Refused):
+        SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "b", "thread-1"))

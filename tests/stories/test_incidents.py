@@ -14,6 +14,7 @@ from deployer.model import (
     Deployment,
     Image,
     Limits,
+    Message,
     Phase,
     Source,
     Version,
@@ -683,7 +684,7 @@ def test_an_undeliverable_message_is_tried_less_and_less_often() -> None:
     world = World()
     tries: list[int] = []
 
-    def broken(subject: str, body: str) -> None:
+    def broken(message: Message) -> None:
         tries.append(1)
         raise ConnectionError("the topic is gone")
 
@@ -734,7 +735,7 @@ def test_old_messages_that_cannot_be_delivered_do_not_take_a_new_pushs_time() ->
         world.push(f"release {number}")
     world.clock.sleep(3600)
 
-    def hang(subject: str, body: str) -> None:
+    def hang(message: Message) -> None:
         world.clock.sleep(26)
         raise ConnectionError("the topic does not answer")
 

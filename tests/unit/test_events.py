@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.events import (
+    AlarmRang,
     BadCommand,
     HoldAsked,
     Ignored,
@@ -24,11 +25,12 @@ from deployer.events import (
     Unreadable,
     parse,
 )
-from deployer.model import Image
+from deployer.model import Alarm, Image
 
 EVENTS = Path(__file__).parent.parent / "events" / "eventbridge"
 PUSH: dict[str, Any] = json.loads((EVENTS / "push.json").read_text())
 SWEEP: dict[str, Any] = json.loads((EVENTS / "sweep.json").read_text())
+ALARM: dict[str, Any] = json.loads((EVENTS / "alarm.json").read_text())
 DIGEST = "sha256:" + "d" * 64
 
 
@@ -60,16 +62,65 @@ def test_the_schedule_is_a_sweep() -> None:
     assert read(SWEEP) == SweepDue()
 
 
+def alarm(**state: Any) -> dict[str, Any]:
+    event = deepcopy(ALARM)
+    event["detail"]["state"].update(state)
+    return event
+
+
+def test_an_alarm_that_went_red_rang() -> None:
+    because = (
+        "Threshold Crossed: 1 datapoint [12.0 (01/03/26 03:00:00)] was greater than the threshold (0.0)."
+    )
+
+    assert read(ALARM) == AlarmRang(
+        Alarm("shuking-prod-errors", because, datetime(2026, 3, 1, 3, 2, 40, 987000, tzinfo=UTC))
+    )
+
+
+def test_an_alarm_without_a_reason_rang_all_the_same() -> None:
+    meaning = read(alarm(reason=None))
+
+    assert isinstance(meaning, AlarmRang)
+    assert meaning.alarm.because == "no reason given"
+
+
+def test_an_alarm_without_a_time_of_its_own_has_its_events() -> None:
+    meaning = read(alarm(timestamp=None))
+
+    assert isinstance(meaning, AlarmRang)
+    assert meaning.alarm.since == datetime(2026, 3, 1, 3, 2, 41, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
     ("event", "because"),
     [
+        ({**ALARM, "detail": None}, "no detail"),
+        ({**ALARM, "detail": {"alarmName": "a"}}, "no state"),
+        ({**ALARM, "detail": {"alarmName": "a", "state": "ALARM"}}, "no state"),
+        ({**ALARM, "detail": {**ALARM["detail"], "alarmName": None}}, "the alarm has no name: None"),
+        ({**ALARM, "detail": {**ALARM["detail"], "alarmName": "  "}}, "the alarm has no name"),
+        (alarm(timestamp="yesterday"), "not ISO 8601"),
+        (alarm(timestamp=12), "no time: 12"),
+    ],
+)
+def test_an_alarm_that_cannot_be_read_is_not_lost_silently(event: object, because: str) -> None:
+    with pytest.raises(Unreadable, match=because):
+        read(event)
+
+
+@pytest.mark.parametrize(
+    ("event", "because"),
+    [
+        (alarm(value="OK"), "the alarm is not red: 'OK'"),
+        ({**ALARM, "account": "999999999999"}, "another account: '999999999999'"),
         (None, "not an event but a NoneType"),
         ([PUSH], "not an event but a list"),
-        ({}, "not a push to a registry: source None, detail-type None"),
-        ({**PUSH, "source": "aws.s3"}, "not a push to a registry: source 'aws.s3'"),
+        ({}, "neither a push nor an alarm: source None, detail-type None"),
+        ({**PUSH, "source": "aws.s3"}, "neither a push nor an alarm: source 'aws.s3'"),
         ({**PUSH, "detail-type": "ECR Image Scan"}, "detail-type 'ECR Image Scan'"),
-        ({**SWEEP, "source": "custom"}, "not a push to a registry: source 'custom'"),
-        ({**SWEEP, "detail-type": "other"}, "not a push to a registry: source 'aws.events'"),
+        ({**SWEEP, "source": "custom"}, "neither a push nor an alarm: source 'custom'"),
+        ({**SWEEP, "detail-type": "other"}, "neither a push nor an alarm: source 'aws.events'"),
         ({**PUSH, "account": "999999999999"}, "another account: '999999999999'"),
         (push(**{"repository-name": "other"}), "another repository: 'other'"),
         (push(**{"action-type": "DELETE"}), "not a successful push: action 'DELETE'"),
@@ -77,7 +128,7 @@ def test_the_schedule_is_a_sweep() -> None:
         (push(**{"image-tag": ""}), "an image without a tag"),
         (push(**{"image-tag": None}), "an image without a tag"),
         (push(**{"image-tag": "git-3f2a91"}), "tag git-3f2a91 is not the release tag latest"),
-        ({**PUSH, "source": "x" * 100_000}, "not a push to a registry: source 'xxx"),
+        ({**PUSH, "source": "x" * 100_000}, "neither a push nor an alarm: source 'xxx"),
     ],
 )
 def test_what_is_not_for_us_is_ignored_and_says_why(event: object, because: str) -> None:
@@ -109,7 +160,7 @@ def test_an_untagged_push_may_lack_the_tag_altogether() -> None:
         ({**PUSH, "id": ""}, "the push event has no id"),
         ({**PUSH, "id": 7}, "the push event has no id: 7"),
         ({**PUSH, "id": "\ud800"}, "the push event has no id"),
-        ({**PUSH, "time": None}, "the push event has no time: None"),
+        ({**PUSH, "time": None}, "the event has no time: None"),
         ({**PUSH, "time": "yesterday"}, "time is not ISO 8601: 'yesterday'"),
         ({**PUSH, "time": "2026-03-01T03:00:00"}, "time has no zone"),
         ({**PUSH, "time": "0001-01-01T00:00:00+14:00"}, "time is out of range"),

@@ -65,10 +65,10 @@ def counted(logged: list[dict[str, Any]]) -> set[str]:
 @pytest.mark.parametrize(
     ("event", "because"),
     [
-        ({}, "not a push to a registry"),
+        ({}, "neither a push nor an alarm"),
         ([], "not an event but a list"),
         ({**PUSH, "account": "999999999999"}, "another account"),
-        ({**PUSH, "source": "aws.s3" * 50_000}, "not a push to a registry: source 'aws.s3"),
+        ({**PUSH, "source": "aws.s3" * 50_000}, "neither a push nor an alarm: source 'aws.s3"),
         ({**PUSH, "source": "이벤트"}, "source '이벤트'"),
     ],
 )

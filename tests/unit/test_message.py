@@ -7,8 +7,19 @@ import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from deployer.message import Message, compose
-from deployer.model import CheckResult, Deployment, Image, Moment, Phase, Source, Verdict, Version
+from deployer.message import about_alarm, chat, compose
+from deployer.model import (
+    Alarm,
+    CheckResult,
+    Deployment,
+    Image,
+    Message,
+    Moment,
+    Phase,
+    Source,
+    Verdict,
+    Version,
+)
 
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 CANDIDATE = Image("shuking-lambda", "sha256:" + "c" * 64)
@@ -221,3 +232,63 @@ def test_a_check_that_was_tried_once_says_once() -> None:
 
     assert "(1 try)" in body
     assert "log lines" not in body
+
+
+ALARM = Alarm("shuking-prod-errors", "Threshold Crossed: 1 datapoint", START + timedelta(minutes=9))
+RELEASED = ended(
+    (Phase.SUCCEEDED, "live is version 8"), previous=PREVIOUS, revision="git-3f2a91", version="8"
+)
+
+
+def rang(released: Deployment | None, alarm: Alarm = ALARM) -> Message:
+    return about_alarm(alarm, released, service="shuking-prod", deployer="shuking-deployer")
+
+
+def test_an_alarm_is_told_with_the_release_before_it_and_the_way_back() -> None:
+    told = rang(RELEASED)
+
+    assert told.subject == "shuking-prod: alarm shuking-prod-errors went red"
+    assert told.body.startswith(
+        "shuking-prod: alarm shuking-prod-errors went red at 2026-03-01 03:09:00 UTC: Threshold Crossed"
+    )
+    assert "release, git-3f2a91 (sha256:cccccccccccc…), went live 9 minutes before" in told.body
+    assert "--function-version 7 --routing-config AdditionalVersionWeights={}" in told.body
+    assert '"command": "hold"' in told.body
+    assert told.thread == RELEASED.id
+
+
+def test_a_release_of_last_week_is_told_with_its_date() -> None:
+    told = rang(RELEASED, replace(ALARM, since=START + timedelta(days=7)))
+
+    assert "went live at 2026-03-01 03:00 UTC" in told.body
+
+
+def test_an_alarm_with_no_release_before_it_points_elsewhere() -> None:
+    told = rang(None)
+
+    assert "No release went live lately" in told.body
+    assert "update-alias" not in told.body
+    assert told.thread == "shuking-prod-errors"
+
+
+def test_an_alarms_words_cannot_end_the_quotes_of_a_command() -> None:
+    told = rang(RELEASED, replace(ALARM, name="x'; rm -rf /; '"))
+
+    [command] = [line for line in told.body.splitlines() if '"hold"' in line]
+    words = shlex.split(command)
+    assert words[0] == "echo"
+    assert json.loads(words[1])["because"] == "alarm x'; rm -rf /; '"
+
+
+def test_a_chat_message_shows_what_others_wrote_as_it_is_and_bounded() -> None:
+    note = json.loads(
+        chat(Message("subject", "```\n<!channel> [click](https://evil.example)" + "x" * 9000, "t-1"))
+    )
+
+    description = note["content"]["description"]
+    assert description.startswith("```\n'''\n<!channel>")
+    assert description.endswith("…\n```")
+    assert description.count("`") == 6
+    assert len(description) < 3100
+    assert note["content"]["title"] == note["metadata"]["summary"] == "subject"
+    assert note["metadata"]["threadId"] == "t-1"

@@ -66,6 +66,13 @@ class FakeEcr:
         self._uploads[upload] = b""
         return {"uploadId": upload}
 
+    def batch_delete_image(self, *, repositoryName: str, imageIds: list[dict[str, str]]) -> None:  # noqa: N803
+        if self._problem:
+            raise self._problem
+        assert repositoryName == REPOSITORY
+        for each in imageIds:
+            self.images.pop(each["imageDigest"], None)
+
     def upload_layer_part(
         self,
         *,
@@ -239,14 +246,29 @@ def test_an_update_to_another_architecture_brings_its_image_but_is_no_replacemen
     assert answer["PhysicalResourceId"] == "placeholder-image"
 
 
-def test_delete_leaves_the_image_to_its_repository() -> None:
+def test_delete_takes_the_placeholders_of_both_architectures_away_and_nothing_else() -> None:
     ecr = FakeEcr()
+    answer_to(CREATE, ecr)
+    answer_to(
+        {
+            **CREATE,
+            "ResourceProperties": {**cast("Any", CREATE["ResourceProperties"]), "Architecture": "arm64"},
+        },
+        ecr,
+    )
+    ecr.images["sha256:a-release"] = "somebody's"
 
     answer = answer_to({**DELETE, "PhysicalResourceId": "of-old"}, ecr)
 
-    assert ecr.calls == 0
+    assert list(ecr.images) == ["sha256:a-release"]
     assert answer["Status"] == "SUCCESS"
     assert answer["PhysicalResourceId"] == "of-old"
+
+
+def test_a_placeholder_that_cannot_be_deleted_does_not_hold_up_the_stacks_deletion() -> None:
+    answer = answer_to(DELETE, FakeEcr(problem=PermissionError("ecr:BatchDeleteImage")))
+
+    assert answer["Status"] == "SUCCESS"
 
 
 # What goes wrong

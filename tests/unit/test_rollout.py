@@ -18,6 +18,7 @@ from deployer.model import (
     Image,
     Latest,
     Limits,
+    Marks,
     Moment,
     Notice,
     Phase,
@@ -35,6 +36,7 @@ from deployer.rollout import (
     MOVES,
     Action,
     IllegalMove,
+    MarkImage,
     PointLive,
     Publish,
     RunChecks,
@@ -46,6 +48,7 @@ from deployer.rollout import (
     covered,
     decide,
     due,
+    mark,
     move,
     newer,
     pardons,
@@ -1137,3 +1140,26 @@ def test_the_way_back_is_previous_only_while_live_is_on_the_candidate() -> None:
     assert way_back(going, Version("5", OTHER)) == OTHER
     assert way_back(deployment(Phase.REQUESTED, version="7"), LIVE) == PREVIOUS
     assert way_back(deployment(Phase.REQUESTED), NEW) == CANDIDATE
+
+
+@pytest.mark.parametrize(
+    ("live", "marks", "action"),
+    [
+        (LIVE, Marks(), MarkImage(PREVIOUS.digest, "live")),
+        (LIVE, Marks(previous=OTHER.digest), MarkImage(PREVIOUS.digest, "live")),
+        (LIVE, Marks(live=PREVIOUS.digest), None),
+        (NEW, Marks(live=PREVIOUS.digest), MarkImage(PREVIOUS.digest, "previous")),
+        (NEW, Marks(live=PREVIOUS.digest, previous=OTHER.digest), MarkImage(PREVIOUS.digest, "previous")),
+        (NEW, Marks(live=PREVIOUS.digest, previous=PREVIOUS.digest), MarkImage(CANDIDATE.digest, "live")),
+        (NEW, Marks(live=CANDIDATE.digest, previous=PREVIOUS.digest), None),
+    ],
+)
+def test_what_was_live_is_marked_as_previous_before_the_mark_of_live_moves_on(
+    live: Version, marks: Marks, action: MarkImage | None
+) -> None:
+    assert mark(live, marks, placeholder=OTHER.digest) == action
+
+
+def test_the_placeholder_is_never_marked() -> None:
+    assert mark(LIVE, Marks(), placeholder=PREVIOUS.digest) is None
+    assert mark(LIVE, Marks(live=OTHER.digest), placeholder=PREVIOUS.digest) is None

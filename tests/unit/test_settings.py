@@ -13,6 +13,7 @@ GOOD = {
     "RELEASE_TAG": "latest",
     "TABLE_NAME": "ledger",
     "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:people",
+    "CHAT_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:chat",
     "PLACEHOLDER_DIGEST": "sha256:" + "0" * 64,
 }
 
