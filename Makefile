@@ -75,8 +75,8 @@ lock: ## pin the dependencies again, with hashes (needs uv)
 	  --python-version 3.12 $(PIN) requirements.txt
 
 # What `sam build` runs, in a copy of this folder, for the functions whose code is the deployer's package.
-.PHONY: build-Deployer build-PlaceholderFunction
-build-Deployer build-PlaceholderFunction:
+.PHONY: build-Deployer build-DashboardFunction build-PlaceholderFunction
+build-Deployer build-DashboardFunction build-PlaceholderFunction:
 	mkdir -p "$(ARTIFACTS_DIR)"
 	cp -R deployer "$(ARTIFACTS_DIR)/"
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
