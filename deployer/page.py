@@ -21,7 +21,6 @@ from typing import NewType
 from deployer.aws.bounded import first, printable
 from deployer.message import reason
 from deployer.model import Book, Deployment, Phase, Version, VersionState, short
-from deployer.rollout import ENDED
 
 HISTORY = 20  # rows of the table
 
@@ -182,7 +181,9 @@ def _live(
     ]
     if live.state is not VersionState.ACTIVE:
         lines.append(_element("p", _text(f"Lambda calls it {live.state}. "), _foreign(live.reason)))
-    return _card("bad" if live.state is VersionState.FAILED else "good", "Live", *lines)
+    # What the stack was created with is nobody's release, and nothing to be glad of.
+    tone = "bad" if live.state is VersionState.FAILED else "good" if known else ""
+    return _card(tone, "Live", *lines)
 
 
 def _live_since(deployments: Iterable[Deployment], live: Version) -> datetime | None:
@@ -191,11 +192,9 @@ def _live_since(deployments: Iterable[Deployment], live: Version) -> datetime | 
         moved = next((m.at for m in deployment.timeline if m.phase is Phase.CONFIRMING), None)
         if moved is None:
             continue
-        ended_on = (
-            deployment.live.number if deployment.phase in ENDED and deployment.live else deployment.version
-        )
-        if ended_on != live.number:
-            return None  # somebody moved it by hand since
+        left_on = deployment.live.number if deployment.live else deployment.version
+        if left_on != live.number:
+            return None  # on its way back, or somebody moved it by hand since
         return moved if deployment.version == live.number else deployment.since
     return None
 
@@ -239,7 +238,9 @@ def _last_failure(history: Sequence[Deployment] | None, now: datetime) -> Html:
         return _unread("Last failure")
     failed = next((each for each in history if each.phase in _FAILURES), None)
     if failed is None:
-        return _card("", "Last failure", _muted(f"none in the last {HISTORY} deployments"))
+        return _card(
+            "", "Last failure", _muted(f"none in the last {HISTORY} deployments" if history else "none")
+        )
     # A failure that a later deployment left behind is told, but calls nobody.
     return _card(
         _TONES[failed.phase] if failed is history[0] else "",

@@ -49,6 +49,8 @@ class Seen(HTMLParser):
         self.texts: list[str] = []
         self.style = ""
         self.cards: dict[str, str] = {}  # title -> text
+        self.tones: dict[str, set[str]] = {}  # title -> what is said by colour
+        self.tone: set[str] = set()
         self.card = 0  # how deep the present card lies
         self.rows: list[list[str]] = []
         self.feed(html)
@@ -70,7 +72,8 @@ class Seen(HTMLParser):
                 case "class":
                     classes = (value or "").split()
                     assert CLASSES.issuperset(classes)
-                    self.card = len(self.inside) if "card" in classes else self.card
+                    if "card" in classes:
+                        self.card, self.tone = len(self.inside), {*classes} - {"card"}
                 case "title":
                     assert re.fullmatch(r"sha256:[0-9a-f]{64}", value or "")
                 case _:
@@ -94,7 +97,7 @@ class Seen(HTMLParser):
         if "td" in self.inside:
             self.rows[-1][-1] += data
         elif self.inside[-1] == "h3":
-            self.cards[data] = ""
+            self.cards[data], self.tones[data] = "", self.tone
         elif self.card:
             self.cards[list(self.cards)[-1]] += data
 
@@ -180,6 +183,8 @@ def test_before_the_first_release_it_says_how_to_make_one() -> None:
     assert seen.headline == "no release yet"
     assert f"docker push {URI}:RELEASE_TAG" in seen.text
     assert seen.rows == []
+    assert seen.cards["Last failure"] == "none"
+    assert (seen.tones["Live"], show(history=[good()]).tones["Live"]) == (set(), {"good"})
 
 
 def test_what_is_live_is_told_with_its_revision_and_since_when() -> None:
@@ -274,6 +279,16 @@ def test_the_last_failure_tells_what_turned_it_round_not_how_it_was_put_back() -
     assert seen.headline == "the last release was reverted"
     assert ILL in seen.cards["Last failure"]
     assert "users are on" not in seen.cards["Last failure"]
+
+
+def test_a_failure_that_was_left_behind_calls_nobody() -> None:
+    again = replace(good("mended", "9", minutes_ago=5), revision=None)
+
+    seen = show(history=[again, reverted()], live=Version("9", image("mended")))
+
+    assert ILL in seen.cards["Last failure"]
+    assert seen.tones["Last failure"] == set()
+    assert show(history=[reverted()]).tones["Last failure"] == {"bad"}
 
 
 def test_without_a_failure_it_says_how_far_it_looked() -> None:
