@@ -1,4 +1,4 @@
-"""The deployer Lambda's entry point. Powertools lives here and nowhere else.
+"""The deployer Lambda's entry point. Powertools lives here and in `dashboard.py`.
 
 One function takes everything: pushes, alarms and the sweep's schedule from EventBridge, and commands by
 direct invocation. What it raises for an event, Lambda tries twice more, and then keeps it in a dead-letter

@@ -30,7 +30,7 @@ def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
     """
     outcome = _OUTCOME[deployment.phase]
     parts = [
-        f"{service}: release {_release(deployment)} {outcome}: {_reason(deployment)}. {_users(deployment)}",
+        f"{service}: release {_release(deployment)} {outcome}: {reason(deployment)}. {_users(deployment)}",
         _now(deployment),
         _why(deployment),
         _next(deployment, service, deployer),
@@ -91,16 +91,17 @@ def _released(released: Deployment | None, alarm: Alarm, service: str, deployer:
     )
 
 
-def _release(deployment: Deployment) -> str:
-    return f"{deployment.revision} ({deployment.image})" if deployment.revision else str(deployment.image)
-
-
-def _reason(deployment: Deployment) -> str:
+def reason(deployment: Deployment) -> str:
+    """Why it ended as it did, in one sentence: what turned it round says more than how it was put back."""
     if deployment.phase in (Phase.REVERTED, Phase.SUPERSEDED) and deployment.failure:
         return deployment.failure
     if deployment.phase is Phase.STUCK and deployment.failure:
         return f"{deployment.failure}. Then {deployment.because}"
     return deployment.because
+
+
+def _release(deployment: Deployment) -> str:
+    return f"{deployment.revision} ({deployment.image})" if deployment.revision else str(deployment.image)
 
 
 def _users(deployment: Deployment) -> str:
@@ -135,7 +136,7 @@ def _version(version: Version) -> str:
 
 
 def _now(deployment: Deployment) -> str:
-    told = deployment.because in _reason(deployment)
+    told = deployment.because in reason(deployment)
     lines = [] if told else [f"Now: {deployment.because}."]
     lines += [f"Note: {warning}." for warning in deployment.warnings]
     return "\n".join(lines)

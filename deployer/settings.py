@@ -37,40 +37,75 @@ class Settings:
     placeholder_digest: str
 
 
+@dataclass(frozen=True)
+class DashboardSettings:
+    """What the dashboard looks at."""
+
+    function_name: str
+    repository_uri: str
+    table_name: str
+
+
 def read(environment: Mapping[str, str]) -> Settings:
-    """Read the settings. Raises `BadSettings`, which names every variable that is wrong, not the first."""
-    problems: list[str] = []
-
-    def required(name: str) -> str:
-        value = environment.get(name, "")
-        if not value:
-            problems.append(f"{name} is not set")
-        return value
-
-    uri = required("REPOSITORY_URI")
-    repository = _REPOSITORY.fullmatch(uri)
-    if uri and not repository:
-        problems.append(f"REPOSITORY_URI is not the URI of an ECR repository: {uri[:120]!r}")
+    """The deployer's. Raises `BadSettings`, which names every variable that is wrong, not the first."""
+    variables = _Variables(environment)
+    uri, repository = variables.repository()
     checks: tuple[Check, ...] = ()
-    placeholder = required("PLACEHOLDER_DIGEST")
+    placeholder = variables.required("PLACEHOLDER_DIGEST")
     try:
         checks = parse_checks(environment.get("CHECKS") or '[{"path": "/health", "json": {"status": "ok"}}]')
         if placeholder:
             require_digest(placeholder)
     except ValueError as error:
-        problems.append(str(error))
+        variables.problems.append(str(error))
     settings = Settings(
-        function_name=required("FUNCTION_NAME"),
+        function_name=variables.required("FUNCTION_NAME"),
         repository_uri=uri,
         account=repository["account"] if repository else "",
         repository=repository["name"] if repository else "",
-        release_tag=required("RELEASE_TAG"),
-        table_name=required("TABLE_NAME"),
-        topic_arn=required("TOPIC_ARN"),
-        chat_topic_arn=required("CHAT_TOPIC_ARN"),
+        release_tag=variables.required("RELEASE_TAG"),
+        table_name=variables.required("TABLE_NAME"),
+        topic_arn=variables.required("TOPIC_ARN"),
+        chat_topic_arn=variables.required("CHAT_TOPIC_ARN"),
         checks=checks,
         placeholder_digest=placeholder,
     )
-    if problems:
-        raise BadSettings("the deployer cannot start: " + "; ".join(problems))
+    variables.require_all("the deployer")
     return settings
+
+
+def read_dashboard(environment: Mapping[str, str]) -> DashboardSettings:
+    """The dashboard's. Raises `BadSettings` as `read` does."""
+    variables = _Variables(environment)
+    settings = DashboardSettings(
+        function_name=variables.required("FUNCTION_NAME"),
+        repository_uri=variables.repository()[0],
+        table_name=variables.required("TABLE_NAME"),
+    )
+    variables.require_all("the dashboard")
+    return settings
+
+
+class _Variables:
+    """The environment, and everything that was found to be wrong with it."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def required(self, name: str) -> str:
+        value = self._environment.get(name, "")
+        if not value:
+            self.problems.append(f"{name} is not set")
+        return value
+
+    def repository(self) -> tuple[str, re.Match[str] | None]:
+        uri = self.required("REPOSITORY_URI")
+        repository = _REPOSITORY.fullmatch(uri)
+        if uri and not repository:
+            self.problems.append(f"REPOSITORY_URI is not the URI of an ECR repository: {uri[:120]!r}")
+        return uri, repository
+
+    def require_all(self, who: str) -> None:
+        if self.problems:
+            raise BadSettings(f"{who} cannot start: " + "; ".join(self.problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.settings import BadSettings, read
+from deployer.settings import BadSettings, DashboardSettings, read, read_dashboard
 from deployer.smoke import Check
 
 GOOD = {
@@ -53,3 +53,19 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
 def test_a_wrong_value_is_named(name: str, value: str, because: str) -> None:
     with pytest.raises(BadSettings, match=because):
         read({**GOOD, name: value})
+
+
+def test_the_dashboard_needs_less() -> None:
+    needed = {name: GOOD[name] for name in ("FUNCTION_NAME", "REPOSITORY_URI", "TABLE_NAME")}
+
+    assert read_dashboard(needed) == DashboardSettings("shuking-prod", GOOD["REPOSITORY_URI"], "ledger")
+
+
+def test_everything_that_the_dashboard_misses_is_named_at_once() -> None:
+    with pytest.raises(BadSettings) as caught:
+        read_dashboard({"REPOSITORY_URI": "docker.io/library/x"})
+
+    assert str(caught.value) == (
+        "the dashboard cannot start: FUNCTION_NAME is not set; REPOSITORY_URI is not the URI of an ECR "
+        "repository: 'docker.io/library/x'; TABLE_NAME is not set"
+    )

@@ -1,0 +1,127 @@
+"""The dashboard Lambda's entry point: a CloudWatch custom widget that shows the state of deployments.
+
+It reads, and never writes: that is why it is a function of its own, with a role of its own. Viewers invoke it
+with their own credentials, and with any parameters; of those it looks at `describe` and at the theme.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_dashboard_about.html
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import Protocol, TypeVar
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from deployer import page, settings
+from deployer.aws import clients
+from deployer.aws.function import LambdaFunction
+from deployer.aws.ledger import DynamoLedger
+from deployer.aws.record import BadRecord
+from deployer.model import Book, Deployment, Version
+from deployer.ports import LookAgain, Refused
+
+logger = Logger()
+T = TypeVar("T")
+
+DESCRIPTION = f"""\
+## Deployments
+
+What is live, what is under way, whether deployments are held, the last failure, and the last {page.HISTORY}
+deployments. It only looks: nothing here changes anything.
+
+### Widget parameters
+
+None. The page follows the dashboard's light or dark theme. All times are UTC.
+"""
+
+
+class LedgerReader(Protocol):
+    """What the dashboard asks of `ports.Ledger`."""
+
+    def look(self) -> Book:
+        """What is going on now."""
+
+    def history(self, limit: int) -> list[Deployment]:
+        """The deployments that ended, newest first."""
+
+
+class FunctionReader(Protocol):
+    """What the dashboard asks of `ports.Function`."""
+
+    def live(self) -> Version:
+        """The version that the alias `live` points at."""
+
+
+@cache
+def _settings() -> settings.DashboardSettings:
+    return settings.read_dashboard(os.environ)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def on_widget(event: object, context: LambdaContext) -> str:  # noqa: ARG001  Lambda hands it over
+    """The page as HTML; for `{"describe": true}`, what the widget is, as Markdown.
+
+    Markdown as it is, like the answer of AWS's own samples:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_samples.html
+    """
+    asked = event if isinstance(event, dict) else {}
+    if asked.get("describe"):
+        return DESCRIPTION
+    theme = _theme(asked)
+    try:
+        given = _settings()
+    except settings.BadSettings as error:
+        logger.error("the dashboard cannot start", extra={"because": str(error)})
+        return page.cannot(str(error), theme)
+    lambda_ = clients.client("lambda")
+    return show(
+        DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
+        LambdaFunction(lambda_, lambda_, given.function_name, given.repository_uri),  # it invokes nothing
+        given,
+        now=datetime.now(UTC),
+        theme=theme,
+    )
+
+
+def show(
+    ledger: LedgerReader,
+    function: FunctionReader,
+    given: settings.DashboardSettings,
+    *,
+    now: datetime,
+    theme: str,
+) -> str:
+    """The page. What AWS does not let us read is said in its place; the rest is shown all the same."""
+    problems: list[str] = []
+    book = _read("what is under way", ledger.look, problems)
+    history = _read("the history", lambda: ledger.history(page.HISTORY), problems)
+    live = _read("what is live", function.live, problems)
+    return page.render(
+        book,
+        history,
+        live,
+        now=now,
+        theme=theme,
+        service=given.function_name,
+        repository_uri=given.repository_uri,
+        problems=problems,
+    )
+
+
+def _read(what: str, read: Callable[[], T], problems: list[str]) -> T | None:
+    try:
+        return read()
+    except (LookAgain, Refused, BadRecord) as error:
+        logger.error("could not be read", extra={"what": what, "because": str(error)})
+        problems.append(f"{what}: {error}")
+        return None
+
+
+def _theme(asked: dict[object, object]) -> str:
+    context = asked.get("widgetContext")
+    theme = context.get("theme") if isinstance(context, dict) else None
+    return "dark" if theme == "dark" else "light"
