@@ -22,44 +22,6 @@ SERVICE = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:functio
 LOGS = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${ServiceName}"
 FUNCTION_TYPES = {"AWS::Lambda::Function", "AWS::Serverless::Function"}
 
-GRANTED = {
-    "ServiceRole": {f"{LOGS}:*": {"logs:CreateLogStream", "logs:PutLogEvents"}},
-    "DeployerRole": {
-        SERVICE: {
-            "lambda:GetFunction",
-            "lambda:GetAlias",
-            "lambda:UpdateFunctionCode",
-            "lambda:PublishVersion",
-            "lambda:UpdateAlias",
-        },
-        f"{SERVICE}:*": {"lambda:GetFunction", "lambda:GetAlias", "lambda:InvokeFunction"},
-        f"{SERVICE}:live": {"lambda:UpdateAlias"},
-        "Repository.Arn": {"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:DescribeImages"},
-        "Ledger.Arn": {
-            "dynamodb:GetItem",
-            "dynamodb:Query",
-            "dynamodb:PutItem",
-            "dynamodb:UpdateItem",
-            "dynamodb:DeleteItem",
-            "dynamodb:ConditionCheckItem",
-        },
-        "Topic": {"sns:Publish"},
-        "DeadLetters.Arn": {"sqs:SendMessage"},
-        f"{LOGS}-deployer:*": {"logs:CreateLogStream", "logs:PutLogEvents"},
-        "*": {"xray:PutTraceSegments", "xray:PutTelemetryRecords"},
-    },
-    "PlaceholderRole": {
-        "Repository.Arn": {
-            "ecr:InitiateLayerUpload",
-            "ecr:UploadLayerPart",
-            "ecr:CompleteLayerUpload",
-            "ecr:PutImage",
-        },
-        f"{LOGS}-placeholder:*": {"logs:CreateLogStream", "logs:PutLogEvents"},
-    },
-}
-"""Everything that the stack's roles may do: role -> resource -> actions. A new grant is a change here too."""
-
 
 @cache
 def template() -> dict[str, Any]:
@@ -94,9 +56,17 @@ def named(value: Any) -> str:
     raise AssertionError(f"not a resource: {value}")
 
 
-def statements(role: str) -> Iterator[Mapping[str, Any]]:
-    for policy in properties(role)["Policies"]:
-        yield from policy["PolicyDocument"]["Statement"]
+def roles() -> list[str]:
+    return sorted(resources("AWS::IAM::Role"))
+
+
+def statements() -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every statement that grants somebody something: of the roles, and of the policies for people."""
+    for name, role in resources("AWS::IAM::Role").items():
+        for policy in role["Properties"].get("Policies", []):
+            yield from ((name, each) for each in policy["PolicyDocument"]["Statement"])
+    for name, policy in resources("AWS::IAM::ManagedPolicy").items():
+        yield from ((name, each) for each in policy["Properties"]["PolicyDocument"]["Statement"])
 
 
 def test_cfn_lint_has_nothing_to_say() -> None:
@@ -111,7 +81,7 @@ KEY = {"GeminiApiKey": "no-real-key"}  # the one that has no default
 def test_every_parameter_is_described_and_bounded() -> None:
     for name, parameter in template()["Parameters"].items():
         assert len(parameter["Description"]) > 20, name
-        assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MaxLength"}, name
+        assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MaxLength", "MaxValue"}, name
 
 
 def test_every_default_is_within_its_own_bounds() -> None:
@@ -141,6 +111,16 @@ def test_the_placeholders_tag_cannot_be_the_release_tag() -> None:
         ("RepositoryName", "Upper"),
         ("RepositoryName", "a//b"),
         ("ReleaseTag", "-first"),
+        ("ReleaseTag", "live"),
+        ("ReleaseTag", "previous"),
+        ("ReleaseTag", "buildcache"),
+        ("ReleaseTag", "git-3f2a91"),
+        ("MemorySize", "64"),
+        ("Timeout", "900"),
+        ("LogRetentionDays", "2"),
+        ("ConnectionArn", "arn:aws:codeconnections:us-east-1:1:connection/x"),
+        ("SourceRepository", "git@github.com:owner/name"),
+        ("GitHubRepository", "https://github.com/owner/name"),
         ("CorsAllowOrigin", "https://app.example.com/"),
         ("CorsAllowOrigin", "app.example.com"),
         ("Checks", "{}"),
@@ -155,41 +135,140 @@ def test_values_aws_would_choke_on_later_are_refused_at_once(name: str, value: s
 # Permissions
 
 
-@pytest.mark.parametrize("role", sorted(GRANTED))
-def test_a_role_may_do_exactly_this(role: str) -> None:
-    granted: dict[str, set[str]] = {}
-    for statement in statements(role):
-        assert statement["Effect"] == "Allow"
-        for resource in as_list(statement["Resource"]):
-            granted.setdefault(named(resource), set()).update(as_list(statement["Action"]))
+def test_every_grant_is_an_allowance_with_a_name_of_its_own_and_actions_written_out() -> None:
+    named_so = [(owner, each["Sid"]) for owner, each in statements()]
 
-    assert granted == GRANTED[role]
+    assert len(named_so) > 30
+    assert len(set(named_so)) == len(named_so)
+    for owner, each in statements():
+        assert each["Effect"] == "Allow", (owner, each["Sid"])
+        assert not each.keys() & {"NotAction", "NotResource", "Principal", "NotPrincipal"}, (
+            owner,
+            each["Sid"],
+        )
+        assert all("*" not in action for action in as_list(each["Action"])), (owner, each["Sid"])
 
 
-def test_there_are_no_other_roles_and_no_other_policies() -> None:
-    assert set(resources("AWS::IAM::Role")) == set(GRANTED)
-    assert resources("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy") == {}
+def test_what_is_granted_on_everything_is_what_aws_knows_no_narrower_resource_for() -> None:
+    """Service Authorization Reference: these take no resource, or (DescribeAlarms) list all of them."""
+    wide = {
+        action
+        for _, each in statements()
+        if "*" in as_list(each["Resource"])
+        for action in as_list(each["Action"])
+    }
+
+    assert wide == {
+        "xray:PutTraceSegments",
+        "xray:PutTelemetryRecords",
+        "ecr:GetAuthorizationToken",
+        "cloudwatch:GetMetricData",
+        "cloudwatch:DescribeAlarms",
+    }
+
+
+def test_a_grant_on_everything_says_why_in_place() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8")
+
+    for line in text.splitlines():
+        if 'Resource: "*"' in line:
+            assert "# AWS offers nothing narrower" in line, line
+
+
+def test_every_other_grant_is_on_something_of_this_stack() -> None:
+    for owner, each in statements():
+        for resource in as_list(each["Resource"]):
+            if resource == "*":
+                continue
+            told = named(resource)
+            of_the_stack = told.split(".")[0] in {*template()["Resources"], "AWS::StackId", "ConnectionArn"}
+            assert of_the_stack or "${ServiceName}" in told, (owner, each["Sid"], told)
+            assert told.count("*") <= 1, (owner, each["Sid"], told)
+            assert not told.endswith("/*"), (owner, each["Sid"], told)
+
+
+def test_functions_have_roles_of_their_own_and_no_policy_of_sams_making() -> None:
+    given = [
+        named(function["Properties"]["Role"]).removesuffix(".Arn")
+        for function in resources(*FUNCTION_TYPES).values()
+    ]
+
+    assert len(set(given)) == len(given)
+    assert set(given) <= set(roles())
+    assert resources("AWS::IAM::Policy") == {}
     for name, function in resources(*FUNCTION_TYPES).items():
-        # SAM would make a role of its own for a function without one, and add its own grants to it.
-        assert named(function["Properties"]["Role"]).removesuffix(".Arn") in GRANTED, name
-        assert "Policies" not in function["Properties"]
-    for role in GRANTED:
-        assert "ManagedPolicyArns" not in properties(role)
+        assert not {"Policies", "Events"} & function["Properties"].keys(), name
 
 
-def test_nothing_but_x_ray_is_granted_on_everything() -> None:
-    for role in GRANTED:
-        for statement in statements(role):
-            wide = "*" in as_list(statement["Resource"])
-            assert not wide or all(action.startswith("xray:") for action in statement["Action"])
-            assert all("*" not in action for action in as_list(statement["Action"]))
+def test_a_role_that_borrows_grants_borrows_the_stacks_own_or_api_gateways() -> None:
+    borrowed = {
+        role: [named(arn) for arn in properties(role)["ManagedPolicyArns"]]
+        for role in roles()
+        if "ManagedPolicyArns" in properties(role)
+    }
+
+    access_logs = "arn:${AWS::Partition}:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"
+    assert borrowed == {
+        "BuildRole": ["PusherPolicy"],
+        "GitHubRole": ["PusherPolicy"],
+        "ApiGatewayRole": [access_logs],
+    }
+
+
+def test_only_the_workflow_on_main_of_the_named_repository_is_let_in_from_github() -> None:
+    [statement] = properties("GitHubRole")["AssumeRolePolicyDocument"]["Statement"]
+    issuer = "token.actions.githubusercontent.com"
+
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Condition"] == {
+        "StringEquals": {
+            f"{issuer}:aud": "sts.amazonaws.com",
+            f"{issuer}:sub": {"Fn::Sub": "repo:${GitHubRepository}:ref:refs/heads/main"},
+        }
+    }
+
+
+def test_nobody_but_the_service_it_is_for_takes_a_role_on() -> None:
+    principals = {
+        role: [each["Principal"] for each in properties(role)["AssumeRolePolicyDocument"]["Statement"]]
+        for role in roles()
+        if role != "GitHubRole"
+    }
+
+    for role, [principal] in principals.items():
+        [service] = principal.values()
+        expected = {"BuildRole": "codebuild", "ApiGatewayRole": "apigateway"}.get(role, "lambda")
+        assert service == f"{expected}.amazonaws.com", role
+
+
+def test_the_viewer_may_not_see_what_shows_secrets() -> None:
+    may = {
+        action
+        for owner, each in statements()
+        if owner == "ViewerPolicy"
+        for action in as_list(each["Action"])
+    }
+
+    # Each of these shows a function's environment.
+    assert not may & {"lambda:GetFunction", "lambda:GetFunctionConfiguration", "lambda:ListFunctions"}
+
+
+def test_who_only_looks_changes_nothing() -> None:
+    writes = re.compile(r":(Put|Update|Create|Delete|Batch(Write|Delete)|Send|Publish|Set)")
+
+    for owner in ("ViewerPolicy", "DashboardRole"):
+        for _, each in (pair for pair in statements() if pair[0] == owner):
+            if each["Sid"] not in ("WriteItsLog", "Trace"):
+                assert not [action for action in as_list(each["Action"]) if writes.search(action)], each[
+                    "Sid"
+                ]
 
 
 def test_every_grant_is_explained_in_place() -> None:
-    grant = re.compile(r"^\s+- (ecr|lambda|dynamodb|sns|sqs|logs|xray):\w+(?P<rest>.*)$", re.MULTILINE)
+    grant = re.compile(r"^\s+- [a-z]+:[A-Z]\w+(?P<rest>.*)$", re.MULTILINE)
     grants = list(grant.finditer(TEMPLATE.read_text(encoding="utf-8")))
 
-    assert len(grants) > 20
+    assert len(grants) > 60
     assert [found[0].strip() for found in grants if not re.match(r" # .{8,}", found["rest"])] == []
 
 
@@ -202,20 +281,28 @@ def test_only_this_services_function_may_be_given_the_images() -> None:
     assert [named(source) for source in sources] == [SERVICE, f"{SERVICE}:*"]
 
 
-def test_only_the_two_rules_may_start_the_deployer() -> None:
+def test_only_the_three_rules_may_start_the_deployer_and_only_the_api_invokes_live() -> None:
     permissions = [each["Properties"] for each in resources("AWS::Lambda::Permission").values()]
+    let = {
+        (each["Principal"], named(each["FunctionName"]), named(each["SourceArn"]).split(":")[-1])
+        for each in permissions
+    }
 
-    assert [named(each["SourceArn"]) for each in permissions] == ["PushRule.Arn", "SweepSchedule.Arn"]
-    assert {each["Principal"] for each in permissions} == {"events.amazonaws.com"}
-    assert {named(each["FunctionName"]) for each in permissions} == {"Deployer"}
+    assert let == {
+        ("events.amazonaws.com", "Deployer", "PushRule.Arn"),
+        ("events.amazonaws.com", "Deployer", "SweepSchedule.Arn"),
+        ("events.amazonaws.com", "Deployer", "AlarmRule.Arn"),
+        ("apigateway.amazonaws.com", "LiveAlias", "${Api}/*"),
+    }
 
 
-def test_only_the_push_rule_may_write_dead_letters() -> None:
-    [statement] = properties("DeadLettersPolicy")["PolicyDocument"]["Statement"]
+def test_only_the_rules_may_write_their_dead_letters() -> None:
+    [statement] = properties("RuleDeadLettersPolicy")["PolicyDocument"]["Statement"]
 
     assert statement["Action"] == "sqs:SendMessage"
-    assert named(statement["Resource"]) == "DeadLetters.Arn"
-    assert named(statement["Condition"]["ArnEquals"]["aws:SourceArn"]) == "PushRule.Arn"
+    assert named(statement["Resource"]) == "RuleDeadLetters.Arn"
+    sources = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+    assert [named(source) for source in sources] == ["PushRule.Arn", "AlarmRule.Arn"]
 
 
 # Functions
@@ -227,12 +314,93 @@ def test_every_function_writes_to_a_log_group_of_its_own_that_forgets() -> None:
         for name, function in resources(*FUNCTION_TYPES).items()
     }
 
-    assert sorted(groups.values()) == sorted(resources("AWS::Logs::LogGroup"))
+    assert sorted([*groups.values(), "ApiLogs", "BuildLogs"]) == sorted(resources("AWS::Logs::LogGroup"))
     for name, group in groups.items():
         function = named(properties(name)["FunctionName"]).replace("${ServiceName}", "ServiceName")
         log_group = named(properties(group)["LogGroupName"]).replace("${ServiceName}", "ServiceName")
         assert log_group == f"/aws/lambda/{function}"
-        assert properties(group)["RetentionInDays"] <= 365
+
+
+def test_every_log_forgets() -> None:
+    for name, group in resources("AWS::Logs::LogGroup").items():
+        days = group["Properties"]["RetentionInDays"]
+        assert days == {"Ref": "LogRetentionDays"} or days <= 365, name
+
+
+def test_the_functions_of_the_package_have_one_runtime_and_what_comes_with_it() -> None:
+    package = resources("AWS::Serverless::Function")
+
+    assert set(package) == {"Deployer", "DashboardFunction", "PlaceholderFunction"}
+    assert {each["Properties"]["Runtime"] for each in package.values()} == {"python3.12"}
+    for name, each in package.items():
+        assert each["Metadata"]["BuildMethod"] == "makefile", name
+        assert f"build-{name}" in (ROOT / "Makefile").read_text(), name
+    assert properties("Deployer")["Tracing"] == properties("DashboardFunction")["Tracing"] == "Active"
+
+
+def test_every_asynchronous_way_into_a_function_ends_in_a_queue_that_is_watched() -> None:
+    rules = resources("AWS::Events::Rule").values()
+    by_rules = {named(target["Arn"]) for rule in rules for target in rule["Properties"]["Targets"]}
+    by_cloudformation = {
+        named(each["Properties"]["ServiceToken"])
+        for each in resources("AWS::CloudFormation::CustomResource").values()
+    }
+    kept = {
+        f"{named(each['Properties']['FunctionName'])}.Arn": named(
+            each["Properties"]["DestinationConfig"]["OnFailure"]["Destination"]
+        )
+        for each in resources("AWS::Lambda::EventInvokeConfig").values()
+    }
+    watched = {
+        named(dimension["Value"]).replace(".QueueName", ".Arn")
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Properties"]["Dimensions"]
+        if dimension["Name"] == "QueueName"
+    }
+
+    assert kept.keys() == by_rules | by_cloudformation
+    assert set(kept.values()) <= watched
+    for rule in rules:
+        for target in rule["Properties"]["Targets"]:
+            scheduled = "ScheduleExpression" in rule["Properties"]
+            assert scheduled or named(target["DeadLetterConfig"]["Arn"]) in watched
+
+
+def test_alarms_about_the_deployer_do_not_need_it_and_those_of_the_service_do() -> None:
+    told_by_the_deployer = {
+        named(arn).removesuffix(".Arn") for arn in properties("AlarmRule")["EventPattern"]["resources"]
+    }
+
+    for name, alarm in resources("AWS::CloudWatch::Alarm").items():
+        actions = [named(action) for action in alarm["Properties"].get("AlarmActions", [])]
+        assert actions == ([] if name in told_by_the_deployer else ["Topic"]), name
+        assert "TreatMissingData" in alarm["Properties"], name
+
+
+def test_every_alarm_is_on_the_dashboard_which_is_json() -> None:
+    body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    shown = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))
+
+    assert {widget["type"] for widget in shown["widgets"]} == {"custom", "alarm", "metric"}
+    for name in resources("AWS::CloudWatch::Alarm"):
+        assert f"${{{name}.Arn}}" in body, name
+
+
+def test_alarms_on_metrics_of_ours_name_metrics_that_the_deployer_counts() -> None:
+    counts = (ROOT / "deployer/handler.py").read_text()
+
+    ours = [
+        each["Properties"]
+        for each in resources("AWS::CloudWatch::Alarm").values()
+        if each["Properties"]["Namespace"] == "SelfDeployingLambda"
+    ]
+    assert len(ours) == 3
+    for alarm in ours:
+        assert f'"{alarm["MetricName"]}"' in counts
+        [dimension] = alarm["Dimensions"]
+        assert dimension["Name"] == "service"
+        variables = properties("Deployer")["Environment"]["Variables"]
+        assert named(dimension["Value"]) == named(variables["POWERTOOLS_SERVICE_NAME"])
 
 
 def test_no_function_reserves_concurrency_because_new_accounts_have_none_to_spare() -> None:
@@ -240,7 +408,24 @@ def test_no_function_reserves_concurrency_because_new_accounts_have_none_to_spar
         assert "ReservedConcurrentExecutions" not in function["Properties"]
 
 
-def test_the_deployers_environment_is_what_its_settings_read() -> None:
+class Watched(dict[str, str]):
+    """An environment that remembers what was asked of it."""
+
+    def __init__(self, *given: Any, **more: str) -> None:
+        super().__init__(*given, **more)
+        self.asked: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        return super().get(key, default)
+
+
+# Powertools reads these itself: its documentation, "Environment variables".
+POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "LOG_LEVEL"}
+
+
+def environment(function: str) -> Watched:
+    """What a function's environment is when every parameter has its default."""
     values = stack.parameter_values(template(), KEY)
     registry = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
     attributes = {
@@ -248,20 +433,48 @@ def test_the_deployers_environment_is_what_its_settings_read() -> None:
         "PlaceholderImage.Digest": placeholder.image("x86_64").digest,
         "Ledger": "shuking-Ledger-1",
         "Topic": "arn:aws:sns:eu-west-1:123456789012:shuking-Topic-1",
+        "ChatTopic": "arn:aws:sns:eu-west-1:123456789012:shuking-ChatTopic-1",
         "${ServiceName}-deployer": f"{values['ServiceName']}-deployer",
+        "${ServiceName}-dashboard": f"{values['ServiceName']}-dashboard",
     }
-    variables = properties("Deployer")["Environment"]["Variables"]
-    environment = {
-        name: value if isinstance(value, str) else {**values, **attributes}[named(value)]
+    variables = properties(function)["Environment"]["Variables"]
+    return Watched(
+        (name, value if isinstance(value, str) else {**values, **attributes}[named(value)])
         for name, value in variables.items()
-    }
+    )
 
-    read = settings.read(environment)
 
-    assert (read.function_name, read.repository) == (values["ServiceName"], values["RepositoryName"])
-    assert read.release_tag == values["ReleaseTag"]
+def test_each_variable_of_the_deployer_that_is_declared_is_read_and_each_that_is_read_is_declared() -> None:
+    given = environment("Deployer")
+
+    read = settings.read(given)
+
+    assert given.asked == given.keys() - POWERTOOLS
+    assert (read.function_name, read.repository) == (given["FUNCTION_NAME"], "shuking-lambda")
+    assert read.release_tag == "latest"
     assert read.placeholder_digest == placeholder.image("x86_64").digest
-    assert len(read.checks) == len(json.loads(values["Checks"]))
+    assert len(read.checks) == len(json.loads(given["CHECKS"]))
+
+
+def test_each_variable_of_the_dashboard_that_is_declared_is_read_and_each_that_is_read_is_declared() -> None:
+    given = environment("DashboardFunction")
+
+    settings.read_dashboard(given)
+
+    assert given.asked == given.keys() - POWERTOOLS
+
+
+def test_the_service_is_told_what_its_code_reads() -> None:
+    declared = properties("ServiceFunction")["Environment"]["Variables"].keys()
+    code = "".join(path.read_text() for path in (ROOT / "service").rglob("*.py"))
+
+    # REVISION comes with the image.
+    assert declared | {"REVISION"} == set(
+        re.findall(r"\b[A-Z]+_[A-Z_]+\b|\bENVIRONMENT\b|\bREVISION\b", code)
+    ) & {
+        *declared,
+        "REVISION",
+    }
 
 
 def test_nothing_in_the_template_can_move_live() -> None:
@@ -302,6 +515,8 @@ def test_only_a_push_of_the_release_tag_to_the_repository_starts_a_deployment() 
     assert rule.matches_event(push(**ours))
     for other in (
         {"image-tag": "placeholder"},
+        {"image-tag": "live"},
+        {"image-tag": "previous"},
         {"image-tag": ""},
         {"repository-name": "other"},
         {"action-type": "DELETE"},
@@ -314,18 +529,32 @@ def test_a_push_is_retried_for_a_day_and_then_kept() -> None:
     [target] = properties("PushRule")["Targets"]
 
     assert target["RetryPolicy"] == {"MaximumRetryAttempts": 185, "MaximumEventAgeInSeconds": 86400}
-    assert named(target["DeadLetterConfig"]["Arn"]) == "DeadLetters.Arn"
-    assert named(properties("DeployerRetries")["DestinationConfig"]["OnFailure"]["Destination"]) == (
-        "DeadLetters.Arn"
-    )
-    assert properties("DeadLetters")["MessageRetentionPeriod"] == 14 * 24 * 3600
-    assert properties("DeadLetters")["SqsManagedSseEnabled"] is True
+    assert named(target["DeadLetterConfig"]["Arn"]) == "RuleDeadLetters.Arn"
+    for queue in resources("AWS::SQS::Queue").values():
+        assert queue["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+        assert queue["Properties"]["SqsManagedSseEnabled"] is True
+
+
+def test_only_an_alarm_of_the_service_that_goes_red_starts_the_deployer() -> None:
+    pattern = properties("AlarmRule")["EventPattern"]
+    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:shuking-prod-errors"
+    rule = EventPattern.load(json.dumps({**pattern, "resources": [arn]}))
+    rang: Any = json.loads((ROOT / "tests/events/eventbridge/alarm.json").read_text())
+
+    def matches(**other: Any) -> bool:
+        event: Any = {**rang, **other}
+        return bool(rule.matches_event(event))
+
+    assert matches()
+    assert not matches(resources=[f"{arn}-of-others"])
+    assert not matches(detail={**rang["detail"], "state": {"value": "OK"}})
 
 
 def test_the_ledger_outlives_the_stack_and_can_be_restored() -> None:
     ledger = template()["Resources"]["Ledger"]
 
-    assert ledger["DeletionPolicy"] == ledger["UpdateReplacePolicy"] == "Retain"
+    assert ledger["DeletionPolicy"] == "RetainExceptOnCreate"
+    assert ledger["UpdateReplacePolicy"] == "Retain"
     assert properties("Ledger")["BillingMode"] == "PAY_PER_REQUEST"
     assert properties("Ledger")["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert properties("Ledger")["SSESpecification"] == {"SSEEnabled": True}
