@@ -19,6 +19,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
 from sandbox.account import ACCOUNT, AwsError, Settings
+from sandbox.alarms import Alarms
 from sandbox.awslambda.functions import Functions
 from sandbox.awslambda.invocations import send_to_account
 from sandbox.bus import Bus
@@ -160,11 +161,12 @@ class Sandbox:
                 "ecr": wire.application("ecr", self.ecr, self.iam.authorize),
             },
             own=self._own,
+            alarms=Alarms(self.bus.put_event),
         )
 
     def _put_ecr_event(self, detail: Mapping[str, str]) -> None:
         # The registry is there before the bus, whose targets need the registry.
-        self.bus.ecr_event(detail)
+        self.bus.put_event("aws.ecr", "ECR Image Action", detail)
 
     def _own(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """What is below `/_sandbox/`: nothing of it exists on AWS."""
