@@ -243,6 +243,27 @@ def test_a_role_reaches_its_own_table_and_no_other(sandbox: Sandbox, aws: Aws, r
         client.put_item(TableName=f"{name}-other", Item={"pk": {"S": "a"}})
 
 
+def test_a_role_sets_no_image_that_it_may_not_pull(sandbox: Sandbox, aws: Aws, role: str, name: str) -> None:
+    # given
+    function = f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
+    grant(aws, role, "lambda:UpdateFunctionCode", function)
+    client = as_role(sandbox, sandbox.iam.session(role, "deployer"), "lambda")
+    uri = aws("ecr").create_repository(repositoryName=name)["repository"]["repositoryUri"]
+
+    # when
+    with pytest.raises(ClientError) as refused:
+        client.update_function_code(FunctionName=name, ImageUri=f"{uri}:v1")
+    with pytest.raises(ClientError) as passed:
+        aws("lambda").update_function_code(FunctionName=name, ImageUri=f"{uri}:v1")
+
+    # then: the administrator comes as far as the function, which is not there
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert f"{role.rpartition('/')[2]}/deployer is not authorized to perform: ecr:BatchGetImage" in str(
+        refused.value
+    )
+    assert passed.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
 def test_an_event_that_would_reach_no_function_is_refused(aws: Aws, name: str) -> None:
     with pytest.raises(ClientError, match="NotImplementedException"):
         aws("events").put_events(Entries=[{"Source": name, "DetailType": "Order", "Detail": "{}"}])
