@@ -78,9 +78,11 @@ class Bus:
             self._ticker.join()
         self._deliveries.shutdown()
 
-    def ecr_event(self, detail: Mapping[str, Any]) -> None:
-        """Put the event ECR emits after a push or a delete. Delivery happens in the background."""
-        event = self._envelope("aws.ecr", "ECR Image Action", detail)
+    def put_event(
+        self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()
+    ) -> None:
+        """Put an event as a service of AWS does. Delivery happens in the background."""
+        event = self._envelope(source, detail_type, detail, resources)
         for rule in self._rules():
             # moto takes a missing pattern for one that matches everything; such a rule is a schedule.
             if (

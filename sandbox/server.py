@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
-from moto.logs.models import logs_backends
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
-from sandbox.account import ACCOUNT, REGION, AwsError, Settings
+from sandbox.account import ACCOUNT, AwsError, Settings
+from sandbox.alarms import Alarms
 from sandbox.awslambda.functions import Functions
 from sandbox.awslambda.invocations import send_to_account
 from sandbox.bus import Bus
@@ -30,6 +30,7 @@ from sandbox.door.frontdoor import OWN, FrontDoor
 from sandbox.door.iam import Iam
 from sandbox.ecr.ecr import LAYERS, Ecr
 from sandbox.gateway import STAGE, Gateway, NoFunctionError
+from sandbox.running.function_logs import FunctionLogs
 from sandbox.running.programs import Invocation
 from sandbox.running.runtime import Runtime
 
@@ -136,7 +137,7 @@ class Sandbox:
         self.runtime = Runtime(
             credentials=self.iam.session,
             endpoint_url=lambda: self.url,
-            write_log=_write_log,
+            write_log=FunctionLogs(self.iam.role_allows).write,
             state_dir=self._state,
         )
         self.functions = Functions(
@@ -154,15 +155,18 @@ class Sandbox:
         self._door = FrontDoor(
             self.iam,
             strict={
-                "lambda": wire.application("lambda", self.functions, self.iam.authorize),
+                "lambda": wire.application(
+                    "lambda", self.functions, self.iam.authorize, self.functions.authorize_further
+                ),
                 "ecr": wire.application("ecr", self.ecr, self.iam.authorize),
             },
             own=self._own,
+            alarms=Alarms(self.bus.put_event),
         )
 
     def _put_ecr_event(self, detail: Mapping[str, str]) -> None:
         # The registry is there before the bus, whose targets need the registry.
-        self.bus.ecr_event(detail)
+        self.bus.put_event("aws.ecr", "ECR Image Action", detail)
 
     def _own(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         """What is below `/_sandbox/`: nothing of it exists on AWS."""
@@ -227,23 +231,6 @@ def _serve(listener: socket.socket, door: FrontDoor) -> BaseWSGIServer:
 def _empty_moto() -> None:
     BackendDict.reset()
     reset_model_data()
-
-
-_logs_lock = threading.Lock()  # many workers write at a time, and moto's logs are not made for it
-
-
-def _write_log(group: str, stream: str, lines: list[tuple[int, str]]) -> None:
-    """Into CloudWatch Logs, as Lambda does: a missing group or stream is created on the way."""
-    # Logs takes lines in the order of their time only, and a machine's clock may be set back.
-    events = [
-        {"timestamp": moment, "message": text} for moment, text in sorted(lines, key=lambda line: line[0])
-    ]
-    with _logs_lock:
-        logs = logs_backends[ACCOUNT][REGION]
-        if group not in logs.groups:
-            logs.create_log_group(group, {})
-        logs.ensure_log_stream(group, stream)
-        logs.put_log_events(group, stream, events)
 
 
 def _fetch_zip(bucket: str, key: str) -> bytes:

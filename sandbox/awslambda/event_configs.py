@@ -1,11 +1,12 @@
 """How a function is invoked asynchronously.
 
-Sources: API reference of PutFunctionEventInvokeConfig; recorded answers of AWS.
+Sources: API reference of PutFunctionEventInvokeConfig; recorded answers of AWS; for the refusal of a
+destination that the role may not send to, the reports in hashicorp/terraform-provider-aws.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -22,14 +23,15 @@ from sandbox.awslambda.versions import (
     not_found,
 )
 
-DESTINATION_SERVICES = frozenset({"sqs", "sns"})
-"""Of AWS's services those the sandbox delivers to."""
+DELIVERY_ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish"}
+"""Of AWS's services those the sandbox delivers to, and what a function's role needs for it."""
 
 
 class EventConfigOperations:
     """Put, Get and DeleteFunctionEventInvokeConfig."""
 
     _catalog: Catalog
+    _role_allows: Callable[[str, str, str], bool]
 
     def get_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
         name, qualifier = qualified(request)
@@ -46,7 +48,7 @@ class EventConfigOperations:
     def put_function_event_invoke_config(self, request: dict[str, Any]) -> dict[str, Any]:
         name, qualifier = qualified(request)
         with self._existing(name) as function:
-            find_version(function, qualifier)
+            version, _ = find_version(function, qualifier)
             if not request.keys() & {
                 "MaximumRetryAttempts",
                 "MaximumEventAgeInSeconds",
@@ -54,7 +56,7 @@ class EventConfigOperations:
             }:
                 raise invalid("You must specify at least one of error handling or destination setting.")
             destinations = request.get("DestinationConfig", {})
-            _require_deliverable(destinations)
+            self._require_deliverable(destinations, version.members["Role"])
             config = EventConfig(
                 self._catalog.clock(),
                 request.get("MaximumRetryAttempts"),
@@ -63,6 +65,21 @@ class EventConfigOperations:
             )
             function.event_configs[qualifier or LATEST] = config
             return _describe(name, qualifier, config)
+
+    def _require_deliverable(self, destinations: dict[str, Any], role_arn: str) -> None:
+        for condition in ("OnSuccess", "OnFailure"):
+            arn = (destinations.get(condition) or {}).get("Destination")
+            if not arn:
+                continue
+            action = DELIVERY_ACTIONS.get(arn.split(":")[2] if arn.count(":") >= 5 else "")
+            if action is None:
+                known = ", ".join(sorted(DELIVERY_ACTIONS))
+                raise invalid(f"The destination ARN {arn} is invalid. The sandbox delivers to {known}.")
+            if not self._role_allows(role_arn, action, arn):
+                verb = action.partition(":")[2]
+                raise invalid(
+                    f"The function's execution role does not have permissions to call {verb} on {arn}"
+                )
 
     @contextmanager
     def _existing(self, name: str) -> Iterator[Function]:
@@ -91,14 +108,3 @@ def _describe(name: str, qualifier: str | None, config: EventConfig) -> dict[str
     if config.age_seconds is not None:
         described["MaximumEventAgeInSeconds"] = config.age_seconds
     return described
-
-
-def _require_deliverable(destinations: dict[str, Any]) -> None:
-    for condition in ("OnSuccess", "OnFailure"):
-        arn = (destinations.get(condition) or {}).get("Destination")
-        if not arn:
-            continue
-        service = arn.split(":")[2] if arn.count(":") >= 5 else ""
-        if service not in DESTINATION_SERVICES:
-            known = ", ".join(sorted(DESTINATION_SERVICES))
-            raise invalid(f"The destination ARN {arn} is invalid. The sandbox delivers to {known}.")

@@ -83,6 +83,15 @@ class Functions(InvokeOperations, AliasOperations, PermissionOperations, EventCo
             return function_arn(name)
         return function_arn(name, request.get("Qualifier") or in_name)
 
+    def authorize_further(
+        self, operation: str, request: dict[str, Any], require: Callable[[str, str], None]
+    ) -> None:
+        """Refuse whoever sets an image without being allowed to pull it: see Packages.require_caller."""
+        if operation in {"CreateFunction", "UpdateFunctionCode"}:
+            uri = request.get("Code", request).get("ImageUri")
+            if uri:
+                self._packages.require_caller(uri, require)
+
     # --- functions ------------------------------------------------------------------------------------
 
     def create_function(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +100,7 @@ class Functions(InvokeOperations, AliasOperations, PermissionOperations, EventCo
             if name in functions:
                 raise conflict(f"Function already exist: {name}")
             members = new_members(name, request)
-            self._require_role(members["Role"])
+            self._require_role(members)
             code = self._code(name, request["Code"], members["PackageType"])
             now = self._catalog.clock()
             latest = Version(
@@ -146,8 +155,8 @@ class Functions(InvokeOperations, AliasOperations, PermissionOperations, EventCo
             function.require_settled()
             function.require_revision(request.get("RevisionId"))
             members = changed_members(function.latest.members, request)
-            if "Role" in request:
-                self._require_role(members["Role"])
+            if request.keys() & {"Role", "TracingConfig"}:
+                self._require_role(members)
             self._begin_update(function, members, function.latest.code)
             return self._configuration(function.latest)
 
@@ -241,9 +250,20 @@ class Functions(InvokeOperations, AliasOperations, PermissionOperations, EventCo
             raise invalid("Please provide a source for function code.")
         return self._packages.zip_in_s3(request["S3Bucket"], request["S3Key"])
 
-    def _require_role(self, role_arn: str) -> None:
+    def _require_role(self, members: Mapping[str, Any]) -> None:
+        """Refuse a role that Lambda cannot use for this configuration.
+
+        AWS refuses active tracing without the right to trace; whether it looks again when only the role
+        changes is not documented. Here it does.
+        """
+        role_arn = members["Role"]
         if not self._role_exists(role_arn):
             raise invalid("The role defined for the function cannot be assumed by Lambda.")
+        traced = members["TracingConfig"].get("Mode") == "Active"
+        if traced and not self._role_allows(role_arn, "xray:PutTraceSegments", "*"):
+            raise invalid(
+                "The provided execution role does not have permissions to call PutTraceSegments on XRAY"
+            )
 
 
 def _removed_version(function: Function, qualifier: str) -> Version:

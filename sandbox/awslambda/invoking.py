@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox.account import AwsError
 from sandbox.awslambda.configuration import program
+from sandbox.awslambda.event_configs import DELIVERY_ACTIONS
 from sandbox.awslambda.invocations import DEFAULT_AGE_SECONDS, DEFAULT_RETRIES, Handling, Invocations, Queued
 from sandbox.awslambda.packages import Packages
 from sandbox.awslambda.permissions import qualified
@@ -23,7 +24,6 @@ from sandbox.running.runtime import Runtime
 
 MOST_SYNC_BYTES = 6_291_456
 MOST_ASYNC_BYTES = 1_048_576
-DELIVERY_ACTIONS = {"sqs": "sqs:SendMessage", "sns": "sns:Publish"}
 
 
 class InvokeOperations:

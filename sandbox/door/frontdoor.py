@@ -11,6 +11,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.wrappers import Request, Response
 
 from sandbox.account import AwsError
+from sandbox.alarms import Alarms
 from sandbox.door.calls import signing_scope
 from sandbox.door.iam import Iam
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 OWN = "/_sandbox/"
 _PUT_EVENTS = "AWSEvents.PutEvents"
 _NO_PUT_EVENTS = AwsError(
-    "NotImplementedException", "The sandbox delivers the events of ECR and of schedules only.", 501
+    "NotImplementedException", "The sandbox delivers the events of ECR, of alarms and of schedules only.", 501
 )
 
 
@@ -29,7 +30,8 @@ class FrontDoor:
 
     `strict` maps a service (`lambda`, `ecr`) to the application that stands for it; these check permissions
     for themselves. `own` takes what is below `/_sandbox/`. Everything else is moto's, after `iam` has let
-    it pass; but for EventBridge's PutEvents, which moto would take and deliver to no function.
+    it pass; but for EventBridge's PutEvents, which moto would take and deliver to no function. `alarms`
+    watches what CloudWatch is asked.
     """
 
     def __init__(
@@ -37,10 +39,12 @@ class FrontDoor:
         iam: Iam,
         strict: Mapping[str, "WSGIApplication"],
         own: "WSGIApplication",
+        alarms: Alarms,
     ) -> None:
         self._iam = iam
         self._strict = strict
         self._own = own
+        self._alarms = alarms
         self._moto = DomainDispatcherApplication(create_backend_app)
         # moto looks at a condition and writes in two steps; on AWS a conditional write is one.
         self._dynamodb = threading.Lock()
@@ -69,6 +73,9 @@ class FrontDoor:
         answer: Iterable[bytes]
         if service == "dynamodb":
             with self._dynamodb:
+                answer = self._moto(environ, start_response)
+        elif service == "monitoring":
+            with self._alarms.watched():
                 answer = self._moto(environ, start_response)
         else:
             answer = self._moto(environ, start_response)

@@ -15,7 +15,7 @@ import traceback
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 Authorize = Callable[["WSGIEnvironment", str, str], None]
 """Called with the WSGI environment, the IAM action and the resource's ARN; raises `AwsError` to refuse."""
 
+AuthorizeFurther = Callable[[str, dict[str, Any], Callable[[str, str], None]], None]
+"""Called with the operation, its valid request and a function that raises `AwsError` unless the caller may do
+an IAM action on a resource. For what an operation does with other services in its caller's name."""
+
 LARGEST_REQUEST = 70_167_211
 """Bytes of a request's body: Lambda's own limit, which its error message names; no ECR part is larger."""
 
@@ -57,14 +61,19 @@ class Call:
     path_parameters: dict[str, str]
 
 
-def application(service_name: str, implementation: Implementation, authorize: Authorize) -> WSGIApplication:
+def application(
+    service_name: str,
+    implementation: Implementation,
+    authorize: Authorize,
+    authorize_further: AuthorizeFurther | None = None,
+) -> WSGIApplication:
     """A WSGI application that speaks `service_name`'s protocol (`json` or `rest-json`)."""
     model = _service_model(service_name)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         request = Request(environ)
         try:
-            response = _answer(model, implementation, authorize, request)
+            response = _answer(model, implementation, authorize, authorize_further, request)
         except AwsError as refusal:
             response = _refusal(model, refusal)
         except Exception:  # noqa: BLE001 - a bug of the sandbox must look like AWS's own 500, and be seen
@@ -82,7 +91,11 @@ def application(service_name: str, implementation: Implementation, authorize: Au
 
 
 def _answer(
-    model: ServiceModel, implementation: Implementation, authorize: Authorize, http: Request
+    model: ServiceModel,
+    implementation: Implementation,
+    authorize: Authorize,
+    authorize_further: AuthorizeFurther | None,
+    http: Request,
 ) -> Response:
     body = _body(http)
     call = _route(model, http)
@@ -101,6 +114,8 @@ def _answer(
     _validate(model, call.operation, request)
     action = f"{model.service_name}:{name}"
     authorize(http.environ, IAM_ACTIONS.get(action, action), implementation.resource(name, request))
+    if authorize_further is not None:
+        authorize_further(name, request, partial(authorize, http.environ))
     return _response(call.operation, operation(request) or {})
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.wrappers import Request, Response
 
 from sandbox.account import ACCOUNT, REGION, AwsError
+from sandbox.ecr import lifecycle
 from sandbox.ecr.repository import (
     DIGEST,
     TAG,
@@ -99,6 +100,29 @@ class Ecr:
             text = self._repository({"repositoryName": repository}).policy
             document: dict[str, Any] | None = None if text is None else json.loads(text)
             return document
+
+    def expire_images(self, repository: RepositoryName) -> list[Digest]:
+        """Do what the repository's lifecycle policy says now; the digests of the images it deleted.
+
+        ECR does it within 24 hours; here every push of a tag and every new policy does, at once: what may
+        happen to somebody shall happen in a test. No event is emitted: ECR tells CloudTrail
+        (PolicyExecutionEvent), and whether it emits an "ECR Image Action" as well is not documented.
+        """
+        with self._lock:
+            found = self._repository({"repositoryName": repository})
+            if found.lifecycle_policy is None:
+                return []
+            images = [
+                lifecycle.Image(
+                    image.digest, frozenset(found.tags_of(image.digest)), image.pushed_at, image.children
+                )
+                for image in found.images.values()
+            ]
+            expired = lifecycle.expired(lifecycle.parsed(found.lifecycle_policy), images, self._now())
+            for digest in expired:
+                del found.images[digest]
+            found.tags = {tag: digest for tag, digest in found.tags.items() if digest not in expired}
+            return list(expired)
 
     # For sandbox.door.wire
 
@@ -200,12 +224,12 @@ class Ecr:
             return answer
 
     def put_lifecycle_policy(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Stores the policy. Nothing expires: the sandbox lives too short for that."""
         text = request["lifecyclePolicyText"]
-        require_json(text, "rules", "LifecyclePolicyText", "Lifecycle policy validation failure")
+        lifecycle.parsed(text)
         with self._lock:
             repository = self._repository(request)
             repository.lifecycle_policy = text
+            self.expire_images(repository.name)
             return {**identity(repository), "lifecyclePolicyText": text}
 
     def get_lifecycle_policy(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -353,6 +377,8 @@ class Ecr:
             image = repository.images.setdefault(image.digest, image)
             if tag is not None:
                 repository.tags[tag] = image.digest
+                # Not after an untagged push: those are the children of an index that is still to come.
+                self.expire_images(repository.name)
         self._on_push(_event_detail("PUSH", repository, image, tag))
         return {"image": _image_description(repository, image, tag)}
 

@@ -8,8 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-WriteLog = Callable[[str, str, list[tuple[int, str]]], None]
-"""Called with log group, log stream and (milliseconds since 1970, line) in order."""
+WriteLog = Callable[[str, str, str, list[tuple[int, str]]], None]
+"""Called with the role's ARN, log group, log stream and (milliseconds since 1970, line) in order."""
 
 TAIL_BYTES = 4096
 """What `LogType=Tail` returns (API Invoke, LogResult)."""
@@ -24,10 +24,11 @@ MOST_LINE_BYTES = 262_144 - 26
 class WorkerLog:
     """Reads a worker's standard output and error, and takes the platform's own lines in between."""
 
-    def __init__(self, pipe: int, group: str, stream: str, write: WriteLog) -> None:
+    def __init__(self, pipe: int, role_arn: str, group: str, stream: str, write: WriteLog) -> None:
         self.stream = stream
         self._pipe = pipe
         os.set_blocking(pipe, False)
+        self._role_arn = role_arn
         self._group = group
         self._write = write
         self._lock = threading.RLock()
@@ -128,4 +129,4 @@ class WorkerLog:
     def _flush(self) -> None:
         if self._events:
             events, self._events = self._events, []
-            self._write(self._group, self.stream, events)
+            self._write(self._role_arn, self._group, self.stream, events)

@@ -88,7 +88,8 @@ class Runtime:
                 outcome, lines = failed_before_start(program, request_id, problem.error_type, str(problem))
                 now = int(time.time() * 1000)
                 stream = f"{time.strftime('%Y/%m/%d', time.gmtime())}/[{program.version}]{uuid.uuid4().hex}"
-                self._write_log(program.log_group, stream, [(now, line) for line in lines])
+                written = [(now, line) for line in lines]
+                self._write_log(program.role_arn, program.log_group, stream, written)
                 return outcome
             try:
                 return worker.run(payload, request_id, invoked_arn)

@@ -66,7 +66,7 @@ class Worker:
         self._peak_mb = 0
         read_end, write_end = os.pipe()
         stream = f"{datetime.now(UTC):%Y/%m/%d}/[{program.version}]{uuid.uuid4().hex}"
-        self._log = WorkerLog(read_end, program.log_group, stream, write_log)
+        self._log = WorkerLog(read_end, program.role_arn, program.log_group, stream, write_log)
         environment = worker_environment(
             program,
             image_environment,

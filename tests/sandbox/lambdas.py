@@ -10,17 +10,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandbox.account import ACCOUNT, REGION, AwsError, Credentials, Settings
 from sandbox.awslambda.functions import Functions
 from sandbox.door.wire import application
 from sandbox.running.programs import Invocation, Program
 from sandbox.running.runtime import Runtime
-from tests.sandbox.registry import allow, client, serving
+from tests.sandbox.registry import client, serving
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/service"
 REPOSITORY_URI = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/app"
+REPOSITORY_ARN = f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/app"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:service"
 PULL_POLICY = {
     "Statement": [
@@ -127,6 +131,10 @@ class World:
     images: Images
     clock: list[float]
     roles: set[str]
+    denied: set[tuple[str, str]]
+    """(action, resource) that no role may do."""
+    denied_callers: set[tuple[str, str]]
+    """The same for whoever calls Lambda."""
 
     def wait(self, seconds: float) -> None:
         self.clock[0] += seconds
@@ -165,18 +173,26 @@ def world() -> Iterator[World]:
     """A Lambda whose updates take 6 seconds of a clock that stands still."""
     clock = [1_000_000.0]
     images, roles = Images(), {ROLE}
+    denied: set[tuple[str, str]] = set()
+    denied_callers: set[tuple[str, str]] = set()
+
+    def authorize(environ: WSGIEnvironment, action: str, resource: str) -> None:
+        if (action, resource) in denied_callers:
+            message = f"User: x is not authorized to perform: {action} on resource: {resource}"
+            raise AwsError("AccessDeniedException", message, 403)
+
     functions = Functions(
         images,
         Recorder(),
         fetch_zip=_no_bucket,
         role_exists=lambda role: role in roles,
-        role_allows=lambda *_: True,
+        role_allows=lambda _, action, resource: (action, resource) not in denied,
         settings=Settings(update_seconds=6.0),
         send=lambda *_: None,
         clock=lambda: clock[0],
     )
-    with serving(application("lambda", functions, allow)) as url:
-        yield World(client("lambda", url), functions, images, clock, roles)
+    with serving(application("lambda", functions, authorize, functions.authorize_further)) as url:
+        yield World(client("lambda", url), functions, images, clock, roles, denied, denied_callers)
     functions.close()
 
 
@@ -191,7 +207,7 @@ class Log:
         self.lines: list[str] = []
         self.groups: set[str] = set()
 
-    def write(self, group: str, stream: str, events: list[tuple[int, str]]) -> None:
+    def write(self, role_arn: str, group: str, stream: str, events: list[tuple[int, str]]) -> None:
         self.groups.add(group)
         self.lines += [line for _, line in events]
 

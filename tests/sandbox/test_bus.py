@@ -110,6 +110,9 @@ class World:
     def _rules(self) -> list[Rule]:
         return list(self._events.event_buses["default"].rules.values())
 
+    def push_event(self, detail: dict[str, str]) -> None:
+        self.bus.put_event("aws.ecr", "ECR Image Action", detail)
+
     def delivered(self) -> list[tuple[str, Any]]:
         """What Lambda got, once everything under way has arrived."""
         self.bus.close()
@@ -129,7 +132,7 @@ def test_a_matching_event_reaches_the_function_in_eventbridges_envelope(world: W
     world.functions.permit(DEPLOYER, rule.arn)
 
     # when
-    world.bus.ecr_event(PUSH)
+    world.push_event(PUSH)
 
     # then
     ((arn, event),) = world.delivered()
@@ -162,7 +165,7 @@ def test_an_event_that_no_rule_wants_goes_nowhere(world: World, detail: dict[str
     world.functions.permit(DEPLOYER, rule.arn)
 
     # when
-    world.bus.ecr_event(detail)
+    world.push_event(detail)
 
     # then
     assert world.delivered() == []
@@ -175,7 +178,7 @@ def test_a_disabled_rule_and_a_schedule_take_no_events(world: World) -> None:
     world.functions.permit(DEPLOYER, disabled.arn.replace(disabled.name, "*"))
 
     # when
-    world.bus.ecr_event(PUSH)
+    world.push_event(PUSH)
 
     # then
     assert world.delivered() == []
@@ -200,7 +203,7 @@ def test_an_event_without_permission_to_invoke_lies_in_the_dead_letter_queue(wor
     world.functions.permit(DEPLOYER, "arn:aws:events:us-east-1:123456789012:rule/another")
 
     # when
-    world.bus.ecr_event(PUSH)
+    world.push_event(PUSH)
 
     # then
     assert world.delivered() == []
@@ -220,7 +223,7 @@ def test_an_event_for_a_function_that_is_gone_lies_in_the_dead_letter_queue(worl
     world.functions.refuses = AwsError("ResourceNotFoundException", "Function not found: deployer", 404)
 
     # when
-    world.bus.ecr_event(PUSH)
+    world.push_event(PUSH)
     world.bus.close()
 
     # then
@@ -236,7 +239,7 @@ def test_a_dead_letter_queue_that_does_not_let_eventbridge_in_loses_the_event_lo
     world.rule({"Arn": DEPLOYER, "DeadLetterConfig": {"Arn": queue.arn}}, pattern=PUSHES)
 
     # when
-    world.bus.ecr_event(PUSH)
+    world.push_event(PUSH)
     world.bus.close()
 
     # then
@@ -250,7 +253,7 @@ def test_one_target_that_fails_does_not_keep_the_event_from_the_next(world: Worl
     rule = world.rule({"Arn": "arn:aws:sns:us-east-1:1:x"}, {"Arn": queue.arn}, pattern=PUSHES)
 
     # when
-    world.bus.ecr_event(PUSH)
+    world.push_event(PUSH)
     world.bus.close()
 
     # then

@@ -361,6 +361,58 @@ def test_tags_that_match_an_exclusion_filter_are_excepted(
     assert code(error) == "ImageTagAlreadyExistsException"
 
 
+def test_an_image_that_is_there_takes_an_excluded_tag_and_no_fixed_one(ecr: Registry) -> None:
+    # given a repository in which only `latest` and `live` move
+    ecr.aws.put_image_tag_mutability(
+        repositoryName="app",
+        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=[
+            {"filterType": "WILDCARD", "filter": "latest"},
+            {"filterType": "WILDCARD", "filter": "live"},
+        ],
+    )
+    first, second = ecr.push("one", "v1"), ecr.push("two", "v2")
+    manifest = ecr.ecr.find("app", first).manifest.decode()
+    later = ecr.ecr.find("app", second).manifest.decode()
+    ecr.aws.put_image(repositoryName="app", imageManifest=manifest, imageTag="live")
+    del ecr.events[:]
+
+    # when
+    ecr.aws.put_image(repositoryName="app", imageManifest=later, imageTag="live")
+    with pytest.raises(ClientError) as fixed:
+        ecr.aws.put_image(repositoryName="app", imageManifest=later, imageTag="v1")
+    ecr.aws.put_image(repositoryName="app", imageManifest=later, imageTag="v3")
+
+    # then: each tag that was set is a push of its own, and nothing else is
+    assert code(fixed) == "ImageTagAlreadyExistsException"
+    assert [ecr.ecr.find("app", tag).digest for tag in ("live", "v1", "v3")] == [second, first, second]
+    assert [(event["action-type"], event["image-tag"], event["image-digest"]) for event in ecr.events] == [
+        ("PUSH", "live", second),
+        ("PUSH", "v3", second),
+    ]
+
+
+def test_a_moving_tag_may_be_taken_off_and_its_image_keeps_the_fixed_one(ecr: Registry) -> None:
+    # given
+    ecr.aws.put_image_tag_mutability(
+        repositoryName="app",
+        imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+        imageTagMutabilityExclusionFilters=[{"filterType": "WILDCARD", "filter": "live"}],
+    )
+    digest = ecr.push("one", "v1")
+    manifest = ecr.ecr.find("app", digest).manifest.decode()
+    ecr.aws.put_image(repositoryName="app", imageManifest=manifest, imageTag="live")
+    del ecr.events[:]
+
+    # when
+    answer = ecr.aws.batch_delete_image(repositoryName="app", imageIds=[{"imageTag": "live"}])
+
+    # then
+    assert answer["imageIds"] == [{"imageDigest": digest, "imageTag": "live"}]
+    assert ecr.ecr.find("app", "v1").digest == digest
+    assert [(event["action-type"], event["image-tag"]) for event in ecr.events] == [("DELETE", "live")]
+
+
 @pytest.mark.parametrize(
     ("mutability", "filters"),
     [("IMMUTABLE_WITH_EXCLUSION", []), ("IMMUTABLE", ["latest*"]), ("IMMUTABLE_WITH_EXCLUSION", ["*a*b*"])],

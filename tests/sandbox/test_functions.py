@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.sandbox.lambdas import FUNCTION_ARN, INDEX, REPOSITORY_URI, ROLE, World, world, zipped
+from tests.sandbox.lambdas import (
+    FUNCTION_ARN,
+    INDEX,
+    REPOSITORY_ARN,
+    REPOSITORY_URI,
+    ROLE,
+    World,
+    world,
+    zipped,
+)
 
 
 @pytest.fixture
@@ -397,6 +406,99 @@ def test_a_repository_that_does_not_let_lambda_pull_is_refused(
         "AccessDeniedException",
         "Lambda does not have permission to access the ECR image. Check the ECR permissions.",
     )
+
+
+@pytest.mark.parametrize("missing", ["ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"])
+def test_an_image_that_its_caller_may_not_pull_is_refused(there: World, missing: str) -> None:
+    # given
+    there.create("v1")
+    digest = there.images.push("v2")
+    there.denied_callers.add((missing, REPOSITORY_ARN))
+
+    # when
+    image = {"ImageUri": f"{REPOSITORY_URI}@{digest}"}
+    updated = refusal(there.aws.update_function_code, FunctionName="service", **image)
+    created = refusal(
+        there.aws.create_function, FunctionName="another", PackageType="Image", Role=ROLE, Code=image
+    )
+
+    # then: the function is untouched, and the answer says which right is missing
+    assert updated == created
+    assert updated[:2] == (403, "AccessDeniedException")
+    assert updated[2].startswith("Lambda does not have permission to access the ECR image.")
+    assert f"{missing} on resource: {REPOSITORY_ARN}" in updated[2]
+    assert configuration(there)["CodeSha256"] == there.images.tags["v1"].removeprefix("sha256:")
+
+
+def test_active_tracing_needs_a_role_that_may_trace(there: World) -> None:
+    # given
+    there.create("v1")
+    there.denied.add(("xray:PutTraceSegments", "*"))
+    active = {"TracingConfig": {"Mode": "Active"}}
+
+    # when
+    created = refusal(there.create, FunctionName="another", **active)
+    updated = refusal(there.aws.update_function_configuration, FunctionName="service", **active)
+    there.aws.update_function_configuration(
+        FunctionName="service", TracingConfig={"Mode": "PassThrough"}, Timeout=7
+    )
+
+    # then
+    assert (
+        created
+        == updated
+        == (
+            400,
+            "InvalidParameterValueException",
+            "The provided execution role does not have permissions to call PutTraceSegments on XRAY",
+        )
+    )
+    assert configuration(there)["TracingConfig"] == {"Mode": "PassThrough"}
+    assert configuration(there)["Timeout"] == 7
+
+
+def test_a_traced_function_needs_a_new_role_that_may_trace(there: World) -> None:
+    # given
+    there.create("v1", TracingConfig={"Mode": "Active"})
+    there.denied.add(("xray:PutTraceSegments", "*"))
+
+    # when
+    refused = refusal(there.aws.update_function_configuration, FunctionName="service", Role=ROLE)
+
+    # then
+    assert refused[1] == "InvalidParameterValueException"
+    there.aws.update_function_configuration(FunctionName="service", Timeout=7)
+
+
+@pytest.mark.parametrize(
+    ("arn", "action", "verb"),
+    [
+        ("arn:aws:sqs:us-east-1:123456789012:failed", "sqs:SendMessage", "SendMessage"),
+        ("arn:aws:sns:us-east-1:123456789012:failed", "sns:Publish", "Publish"),
+    ],
+)
+@pytest.mark.parametrize("condition", ["OnFailure", "OnSuccess"])
+def test_a_destination_that_the_role_may_not_send_to_is_refused(
+    there: World, condition: str, arn: str, action: str, verb: str
+) -> None:
+    # given
+    there.create("v1")
+    there.denied.add((action, arn))
+    request = {"FunctionName": "service", "DestinationConfig": {condition: {"Destination": arn}}}
+
+    # when
+    refused = refusal(there.aws.put_function_event_invoke_config, **request)
+    there.denied.clear()
+    there.aws.put_function_event_invoke_config(**request)
+
+    # then
+    assert refused == (
+        400,
+        "InvalidParameterValueException",
+        f"The function's execution role does not have permissions to call {verb} on {arn}",
+    )
+    kept = there.aws.get_function_event_invoke_config(FunctionName="service")["DestinationConfig"]
+    assert kept[condition] == {"Destination": arn}
 
 
 def test_a_function_whose_image_was_deleted_fails_until_it_gets_another(there: World) -> None:

@@ -614,6 +614,9 @@ def test_an_image_pushed_to_ecr_answers_behind_its_alias(
     # given
     name = f"pushed-{uuid.uuid4()}"
     role = aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    logs = {"Effect": "Allow", "Action": "logs:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [logs]})
+    aws("iam").put_role_policy(RoleName=name, PolicyName="inline", PolicyDocument=policy)
     uri = aws("ecr").create_repository(repositoryName=name)["repository"]["repositoryUri"]
     aws("ecr").set_repository_policy(repositoryName=name, policyText=json.dumps(PULL_ANYWHERE))
     digest = images.upload(images.build(service_folder), aws("ecr"), name, "v1")

@@ -1,5 +1,6 @@
 """The sandbox as a user and as a function meets it: over HTTP, through boto3 and the AWS CLI."""
 
+import base64
 import http.client
 import io
 import json
@@ -68,7 +69,13 @@ def role(aws: Aws, name: str) -> str:
     return str(created["Role"]["Arn"])
 
 
-def grant(aws: Aws, role: str, action: str, resource: str) -> None:
+def log_of(function: str) -> str:
+    """What a template's policy names: everything in the function's log group."""
+    return f"arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/{function}:*"
+
+
+def grant(aws: Aws, role: str, action: str | list[str], resource: str) -> None:
+    """Let a role do this, and nothing that it was let do before."""
     statement = {"Effect": "Allow", "Action": action, "Resource": resource}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     aws("iam").put_role_policy(RoleName=role.rpartition("/")[2], PolicyName="p", PolicyDocument=document)
@@ -236,6 +243,27 @@ def test_a_role_reaches_its_own_table_and_no_other(sandbox: Sandbox, aws: Aws, r
         client.put_item(TableName=f"{name}-other", Item={"pk": {"S": "a"}})
 
 
+def test_a_role_sets_no_image_that_it_may_not_pull(sandbox: Sandbox, aws: Aws, role: str, name: str) -> None:
+    # given
+    function = f"arn:aws:lambda:us-east-1:123456789012:function:{name}"
+    grant(aws, role, "lambda:UpdateFunctionCode", function)
+    client = as_role(sandbox, sandbox.iam.session(role, "deployer"), "lambda")
+    uri = aws("ecr").create_repository(repositoryName=name)["repository"]["repositoryUri"]
+
+    # when
+    with pytest.raises(ClientError) as refused:
+        client.update_function_code(FunctionName=name, ImageUri=f"{uri}:v1")
+    with pytest.raises(ClientError) as passed:
+        aws("lambda").update_function_code(FunctionName=name, ImageUri=f"{uri}:v1")
+
+    # then: the administrator comes as far as the function, which is not there
+    assert refused.value.response["Error"]["Code"] == "AccessDeniedException"
+    assert f"{role.rpartition('/')[2]}/deployer is not authorized to perform: ecr:BatchGetImage" in str(
+        refused.value
+    )
+    assert passed.value.response["Error"]["Code"] == "ResourceNotFoundException"
+
+
 def test_an_event_that_would_reach_no_function_is_refused(aws: Aws, name: str) -> None:
     with pytest.raises(ClientError, match="NotImplementedException"):
         aws("events").put_events(Entries=[{"Source": name, "DetailType": "Order", "Detail": "{}"}])
@@ -246,7 +274,8 @@ def test_an_event_that_would_reach_no_function_is_refused(aws: Aws, name: str) -
 
 @pytest.fixture
 def live_function(sandbox: Sandbox, aws: Aws, role: str, name: str) -> Iterator[str]:
-    """A function with an alias `live`, which is what the API stands in front of."""
+    """A function with an alias `live`, which is what the API stands in front of. It may write its log."""
+    grant(aws, role, ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], log_of(name))
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("echo.py", ECHO)
@@ -288,6 +317,99 @@ def test_the_aws_cli_follows_the_function_and_its_log(sandbox: Sandbox, live_fun
     group = f"/aws/lambda/{live_function}"
     log = aws_cli(sandbox, "logs", "filter-log-events", "--log-group-name", group, "--interleaved")
     assert "saw /unforgettable" in log
+
+
+def logged(aws: Aws, function: str) -> str:
+    """What is in a function's log group, each invocation's report included."""
+    events = aws("logs").filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
+    return "\n".join(event["message"] for event in events)
+
+
+def invoked(aws: Aws, function: str, path: str) -> str:
+    """Invoke, wait for the answer, and give the log tail."""
+    event = json.dumps({"path": path, "queryStringParameters": None})
+    answer = aws("lambda").invoke(FunctionName=function, LogType="Tail", Payload=event)
+    return base64.b64decode(answer["LogResult"]).decode()
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [
+        [],
+        ["logs:CreateLogGroup", "logs:CreateLogStream"],
+        ["logs:CreateLogGroup", "logs:PutLogEvents"],
+    ],
+)
+def test_a_log_is_written_only_with_the_rights_of_the_role(
+    aws: Aws, role: str, live_function: str, allowed: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    aws("logs").create_log_group(logGroupName=f"/aws/lambda/{live_function}")
+    grant(aws, role, allowed or ["sns:Publish"], log_of(live_function))
+
+    # when
+    tail = invoked(aws, live_function, "/lost")
+
+    # then: the caller has what was written, Logs has not, and the sandbox says why
+    assert "saw /lost" in tail
+    assert logged(aws, live_function) == ""
+    assert f"do not let {role} do logs:" in capfd.readouterr().err
+
+
+def test_a_missing_log_group_is_created_only_by_a_role_that_may(
+    aws: Aws, role: str, live_function: str
+) -> None:
+    # given
+    grant(aws, role, ["logs:CreateLogStream", "logs:PutLogEvents"], log_of(live_function))
+
+    # when
+    invoked(aws, live_function, "/lost")
+    there = aws("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{live_function}")["logGroups"]
+    aws("logs").create_log_group(logGroupName=f"/aws/lambda/{live_function}")
+    invoked(aws, live_function, "/kept")
+
+    # then
+    assert there == []
+    assert "saw /kept" in logged(aws, live_function)
+
+
+def test_a_right_that_is_taken_away_ends_the_log_at_once(aws: Aws, role: str, live_function: str) -> None:
+    # given a worker that has written already
+    invoked(aws, live_function, "/first")
+
+    # when
+    grant(aws, role, ["logs:CreateLogGroup", "logs:CreateLogStream"], log_of(live_function))
+    invoked(aws, live_function, "/second")
+
+    # then
+    assert "saw /first" in logged(aws, live_function)
+    assert "saw /second" not in logged(aws, live_function)
+
+
+def test_a_function_writes_into_the_group_its_configuration_names_and_no_other(
+    aws: Aws, role: str, live_function: str
+) -> None:
+    # given a role whose rights are about another group
+    group = f"/shared/{live_function}"
+    aws("logs").create_log_group(logGroupName=group)
+    aws("lambda").update_function_configuration(FunctionName=live_function, LoggingConfig={"LogGroup": group})
+    aws("lambda").get_waiter("function_updated_v2").wait(FunctionName=live_function)
+
+    # when
+    invoked(aws, live_function, "/lost")
+    before = aws("logs").filter_log_events(logGroupName=group)["events"]
+    grant(
+        aws,
+        role,
+        ["logs:CreateLogStream", "logs:PutLogEvents"],
+        f"arn:aws:logs:us-east-1:123456789012:log-group:{group}:*",
+    )
+    invoked(aws, live_function, "/kept")
+
+    # then
+    assert before == []
+    after = aws("logs").filter_log_events(logGroupName=group)["events"]
+    assert any("saw /kept" in event["message"] for event in after)
 
 
 def aws_cli(sandbox: Sandbox, *arguments: str) -> str:
