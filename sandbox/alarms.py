@@ -9,7 +9,6 @@ aws/aws-lambda-go (`cloudwatch-alarm-sns-payload-single-metric.json`).
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from moto.sns.models import sns_backends
 
 from sandbox.account import ACCOUNT, REGION
 from sandbox.door.policy import Call, CannotEvaluateError, Verdict, decide
+from sandbox.telling import say
 
 SOURCE = "aws.cloudwatch"
 STATE_CHANGE = "CloudWatch Alarm State Change"
@@ -151,7 +151,7 @@ def _metric_stat(of: Any, name: str, period: Any, stat: str | None) -> dict[str,
 def _act(arn: str, change: _Change) -> None:
     name = change.alarm.name
     if arn.split(":")[2:3] != ["sns"]:
-        _say(f"the alarm {name} does nothing with {arn}: the sandbox publishes to topics only")
+        say(f"the alarm {name} does nothing with {arn}: the sandbox publishes to topics only")
         return
     try:
         policy = json.loads(sns_backends[ACCOUNT][REGION].get_topic(arn).policy)
@@ -163,12 +163,12 @@ def _act(arn: str, change: _Change) -> None:
         }
         call = Call("sns:Publish", arn, context, service="cloudwatch.amazonaws.com")
         if decide([policy], call) is not Verdict.ALLOW:
-            _say(f"the alarm {name} may not publish: the policy of {arn} does not let {call.service}")
+            say(f"the alarm {name} may not publish: the policy of {arn} does not let {call.service}")
             return
         subject = f'{change.now.value}: "{name}" in {_REGION_NAME}'
         sns_backends[ACCOUNT][REGION].publish(json.dumps(_message(change)), arn, subject=subject[:100])
     except (ServiceException, CannotEvaluateError) as problem:
-        _say(f"the alarm {name} could not publish to {arn}: {problem}")
+        say(f"the alarm {name} could not publish to {arn}: {problem}")
 
 
 def _message(change: _Change) -> dict[str, Any]:
@@ -211,7 +211,3 @@ def _trigger(alarm: Alarm) -> dict[str, Any]:
 def _moment(time: datetime) -> str:
     """`2019-10-02T17:04:40.989+0000`; moto's times are UTC."""
     return f"{time:%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03d}+0000"
-
-
-def _say(text: str) -> None:
-    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the sandbox's log

@@ -8,7 +8,6 @@ Source: EventBridge User Guide, "Event retry policy and using dead-letter queues
 
 import json
 import re
-import sys
 import threading
 import time
 import uuid
@@ -23,7 +22,8 @@ from moto.sqs.exceptions import QueueDoesNotExist
 from moto.sqs.models import sqs_backends
 
 from sandbox.account import ACCOUNT, REGION, AwsError
-from sandbox.door.policy import Call, CannotEvaluateError, Document, Verdict, decide
+from sandbox.door.policy import Document, refusal_of_service
+from sandbox.telling import say
 
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 
@@ -127,7 +127,7 @@ class Bus:
         try:
             self._hand_over(rule_arn, target, body)
         except UndeliverableError as problem:
-            _say(f"{rule_arn} could not deliver to {target['Arn']}: {problem}")
+            say(f"{rule_arn} could not deliver to {target['Arn']}: {problem}")
             self._bury(rule_arn, target, body, problem)
 
     def _hand_over(self, rule_arn: str, target: Mapping[str, Any], body: str) -> None:
@@ -151,15 +151,9 @@ class Bus:
             raise UndeliverableError("INVALID_PARAMETER", message)
 
     def _require_permission(self, policy: Document | None, action: str, arn: str, rule_arn: str) -> None:
-        context = {"aws:SourceArn": rule_arn, "aws:SourceAccount": ACCOUNT}
-        call = Call(action, arn, context, service="events.amazonaws.com")
-        try:
-            allowed = decide([policy or {}], call) is Verdict.ALLOW
-        except CannotEvaluateError as problem:
-            raise UndeliverableError("NO_PERMISSIONS", f"the policy of {arn}: {problem}") from None
-        if not allowed:
-            message = f"the policy of {arn} does not let events.amazonaws.com do {action} for {rule_arn}"
-            raise UndeliverableError("NO_PERMISSIONS", message)
+        refusal = refusal_of_service(policy, "events.amazonaws.com", action, arn, rule_arn)
+        if refusal:
+            raise UndeliverableError("NO_PERMISSIONS", refusal)
 
     def _send(self, rule_arn: str, queue_arn: str, body: str, attributes: Mapping[str, str]) -> None:
         name = queue_arn.rpartition(":")[2]
@@ -188,7 +182,7 @@ class Bus:
         try:
             self._send(rule_arn, queue_arn, body, attributes)
         except UndeliverableError as second:
-            _say(f"{rule_arn} lost an event, its dead-letter queue did not take it: {second}")
+            say(f"{rule_arn} lost an event, its dead-letter queue did not take it: {second}")
 
     # --- schedules ------------------------------------------------------------------------------------
 
@@ -206,7 +200,7 @@ class Bus:
                 if seconds is None:
                     if name not in untold:
                         untold.add(name)
-                        _say(
+                        say(
                             f"the schedule {name} never ticks here: the sandbox runs rate(...), not "
                             f"{rule.scheduled_expression}"
                         )
@@ -227,8 +221,4 @@ def _period(expression: str) -> float | None:
 def _report_bug(delivery: Future[None]) -> None:
     """A delivery's own errors are handled in it; what arrives here would otherwise vanish with its thread."""
     if error := delivery.exception():
-        _say(f"bug in the sandbox's EventBridge: {error!r}")
-
-
-def _say(text: str) -> None:
-    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201  stderr is the sandbox's log
+        say(f"bug in the sandbox's EventBridge: {error!r}")

@@ -62,6 +62,8 @@ def up(port: int, update_seconds: float) -> None:
         with Sandbox(port, Settings(update_seconds=update_seconds)) as sandbox:
             click.echo(f"sandbox: creating the stack of {TEMPLATE.name} at {sandbox.url}", err=True)
             outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
+            for line in stack.left_out(sandbox.client):
+                click.echo(f"left out: {line}")
             click.echo(_what_to_try(sandbox, outputs))
             threading.Event().wait()
     except KeyboardInterrupt:

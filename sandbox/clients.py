@@ -24,10 +24,11 @@ def environment(url: str) -> dict[str, str]:
 
 
 def client(service: str, exports: Mapping[str, str]) -> Any:
-    """A boto3 client for the sandbox that `exports` (see `environment`) lead to."""
+    """A boto3 client for the sandbox that `exports` (`environment`, `Sandbox.environment_as`) lead to."""
     session = boto3.session.Session(
         aws_access_key_id=exports["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=exports["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=exports.get("AWS_SESSION_TOKEN"),
         region_name=exports["AWS_DEFAULT_REGION"],
     )
     config = Config(retries={"total_max_attempts": 1}, read_timeout=_CLIENT_READ_SECONDS)

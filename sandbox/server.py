@@ -1,24 +1,28 @@
 """The sandbox as a whole: every part, wired together, behind one port on the loopback."""
 
+import json
 import os
 import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
+from moto.logs.models import logs_backends
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from moto.s3.exceptions import MissingBucket
 from moto.s3.models import s3_backends
 from werkzeug.serving import BaseWSGIServer, make_server
 from werkzeug.wrappers import Request, Response
 
-from sandbox.account import ACCOUNT, AwsError, Settings
+from sandbox.account import ACCOUNT, REGION, AwsError, Settings
 from sandbox.alarms import Alarms
 from sandbox.awslambda.functions import Functions
 from sandbox.awslambda.invocations import send_to_account
@@ -29,16 +33,21 @@ from sandbox.door import wire
 from sandbox.door.frontdoor import OWN, FrontDoor
 from sandbox.door.iam import Iam
 from sandbox.ecr.ecr import LAYERS, Ecr
-from sandbox.gateway import STAGE, Gateway, NoFunctionError
+from sandbox.gateway.access_log import AccessLogs
+from sandbox.gateway.apis import Apis
+from sandbox.gateway.gateway import Gateway
+from sandbox.running import function_logs
 from sandbox.running.function_logs import FunctionLogs
-from sandbox.running.programs import Invocation
 from sandbox.running.runtime import Runtime
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-LIVE = "live"
+# The stage that the short address of an API leads to.
+STAGE = "api"
 
+_SHORT = f"{OWN}{STAGE}"
+_APIS = f"{OWN}apis/"
 _CUSTOM_RESOURCES = f"{OWN}custom-resources/"
 # CloudFormation reads at most this much of a custom resource's answer (User Guide, "Response objects").
 _MOST_ANSWER_BYTES = 4096
@@ -118,13 +127,26 @@ class Sandbox:
 
     @property
     def api_url(self) -> str:
-        """The stage of the API Gateway in front of the service, without a slash at the end."""
-        return f"{self.url}{OWN}{STAGE}"
+        """The stage `api` of the API that was created last, without a slash at the end."""
+        return f"{self.url}{_SHORT}"
 
     @property
     def environment(self) -> dict[str, str]:
         """What makes any AWS program talk to this sandbox, as its administrator."""
         return environment(self.url)
+
+    def environment_as(self, role_arn: str, name: str = "sandbox") -> dict[str, str]:
+        """The same as somebody who has assumed a role; `name` is the session's. Raises AwsError without it.
+
+        Its trust policy is not asked: who may assume it is not what is tried this way.
+        """
+        session = self.iam.session(role_arn, name)
+        return {
+            **self.environment,
+            "AWS_ACCESS_KEY_ID": session.access_key,
+            "AWS_SECRET_ACCESS_KEY": session.secret_key,
+            "AWS_SESSION_TOKEN": session.token,
+        }
 
     def client(self, service: str) -> Any:
         """A boto3 client of the administrator's; one that shows a refusal at once instead of retrying."""
@@ -150,8 +172,14 @@ class Sandbox:
             settings=self.settings,
         )
         self.bus = Bus(self.functions.submit, self.functions.function_policy)
-        self.gateway = Gateway(self._invoke_live)
-        resources.connect(functions=self.functions, ecr=self.ecr, url=lambda: self.url)
+        self.apis = Apis(self.iam.role_trusts)
+        self.gateway = Gateway(
+            self.apis,
+            self.functions.run,
+            self.functions.function_policy,
+            AccessLogs(lambda: self.apis.log_role, self.iam.role_allows, _write_access_log),
+        )
+        resources.connect(functions=self.functions, ecr=self.ecr, apis=self.apis, url=lambda: self.url)
         self._door = FrontDoor(
             self.iam,
             strict={
@@ -177,24 +205,32 @@ class Sandbox:
     def _answer(self, request: Request) -> Response:
         if request.path == f"{OWN}ready":
             return Response("ready\n", content_type="text/plain; charset=utf-8")
-        if request.path == f"{OWN}{STAGE}" or request.path.startswith(f"{OWN}{STAGE}/"):
-            return self.gateway.respond(request, request.path.removeprefix(f"{OWN}{STAGE}") or "/")
+        if request.path == _SHORT or request.path.startswith((f"{_SHORT}/", _APIS)):
+            return self._answer_of_api(request)
         if request.path.startswith(_CUSTOM_RESOURCES) and request.method == "PUT":
             request.max_content_length = _MOST_ANSWER_BYTES
             token = request.path.removeprefix(_CUSTOM_RESOURCES)
             return Response(status=200 if resources.answer(token, request.get_data()) else 403)
-        known = f"{OWN}ready, {OWN}{STAGE}/..."
+        known = f"{OWN}ready, {_SHORT}/..., {_APIS}<api-id>/<stage>/..."
         return Response(f"There is nothing at {request.path}. There is: {known}\n", 404)
 
-    def _invoke_live(self, payload: bytes) -> Invocation:
-        """Run what is behind the API: the function with an alias `live`."""
-        function = self.functions.newest_function_with(LIVE)
-        if function is None:
-            raise NoFunctionError(
-                f"No function has an alias '{LIVE}' yet, so there is nothing behind this API. "
-                "Create the stack: `sandbox up` does."
-            )
-        return self.functions.run(function, payload, LIVE)
+    def _answer_of_api(self, request: Request) -> Response:
+        """`/_sandbox/apis/<api-id>/<stage>/<path>`, and in short `/_sandbox/api/<path>`."""
+        path = _path_as_sent(request)
+        if path.startswith(_APIS):
+            api_id, _, rest = path.removeprefix(_APIS).partition("/")
+            stage, _, rest = rest.partition("/")
+            return self.gateway.respond(request, api_id, stage, f"/{rest}")
+        newest = self.apis.newest_with(STAGE)
+        if newest is None:
+            message = f"No API has a stage '{STAGE}' yet. Create the stack that has one: `sandbox up` does."
+            return Response(json.dumps({"message": message}), 503, content_type="application/json")
+        return self.gateway.respond(request, newest, STAGE, path.removeprefix(_SHORT) or "/")
+
+
+def _path_as_sent(request: Request) -> str:
+    """API Gateway hands a path over with its percent signs, which WSGI has decoded already."""
+    return urlsplit(str(request.environ["REQUEST_URI"])).path
 
 
 def _listen(port: int) -> socket.socket:
@@ -231,6 +267,13 @@ def _serve(listener: socket.socket, door: FrontDoor) -> BaseWSGIServer:
 def _empty_moto() -> None:
     BackendDict.reset()
     reset_model_data()
+
+
+def _write_access_log(group: str, stream: str, line: str) -> None:
+    """As API Gateway does, which creates a stream on the way, but no group. Raises AwsError without one."""
+    if group not in logs_backends[ACCOUNT][REGION].groups:
+        raise AwsError("ResourceNotFoundException", "The specified log group does not exist.")
+    function_logs.put(group, stream, [(int(time.time() * 1000), line)])
 
 
 def _fetch_zip(bucket: str, key: str) -> bytes:

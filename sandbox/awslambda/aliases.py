@@ -78,12 +78,6 @@ class AliasOperations:
             ]
         return page("Aliases", aliases, request)
 
-    def newest_function_with(self, alias: str) -> str | None:
-        """The name of the function that has such an alias; of several, of the one changed last."""
-        with self._catalog.open() as functions:
-            having = [function for function in functions.values() if alias in function.aliases]
-            return max(having, key=lambda function: function.latest.modified).name if having else None
-
 
 def page(member: str, items: list[dict[str, Any]], request: dict[str, Any]) -> dict[str, Any]:
     """One page of a list: `Marker` is the number of items before it, at most 50 come at once."""

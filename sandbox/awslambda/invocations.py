@@ -25,6 +25,7 @@ from moto.sqs.models import sqs_backends
 from sandbox.account import ACCOUNT, REGION, AwsError
 from sandbox.awslambda.versions import LATEST, function_arn
 from sandbox.running.programs import Invocation
+from sandbox.telling import say
 
 DEFAULT_RETRIES = 2
 DEFAULT_AGE_SECONDS = 21_600
@@ -129,7 +130,7 @@ class Invocations:
         try:
             self._try(event)
         except Exception:  # noqa: BLE001 - in a thread of its own nobody else would ever see it
-            _say(f"bug in the sandbox's asynchronous invocations of {event.function}")
+            say(f"bug in the sandbox's asynchronous invocations of {event.function}")
             traceback.print_exc(file=sys.stderr)
 
     def _try(self, event: Queued) -> None:
@@ -139,7 +140,7 @@ class Invocations:
             if self._stopped:
                 return
             if refusal.code not in SYSTEM_ERRORS and (refusal.status or 400) < 500:
-                _say(f"an event for {event.function} is lost, it cannot be invoked: {refusal}")
+                say(f"an event for {event.function} is lost, it cannot be invoked: {refusal}")
                 return
             self._wait_out(event)
             return
@@ -181,7 +182,7 @@ class Invocations:
             self._send(handling.role_arn, destination, record)
         except (AwsError, ServiceException) as problem:
             # AWS counts these as DestinationDeliveryFailures and drops the record.
-            _say(f"could not deliver to {destination}: {problem}")
+            say(f"could not deliver to {destination}: {problem}")
 
 
 def invocation_record(event: Queued, condition: str, outcome: Invocation | None) -> dict[str, Any]:
@@ -224,7 +225,3 @@ def _json_or_text(payload: bytes) -> Any:
         return json.loads(payload)
     except ValueError:
         return payload.decode(errors="replace")
-
-
-def _say(text: str) -> None:
-    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the sandbox's log

@@ -5,7 +5,6 @@ CloudFormationModel stands among the bases again because moto looks at its direc
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from moto.cloudformation.exceptions import ValidationError
@@ -13,41 +12,11 @@ from moto.core.common_models import CloudFormationModel
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.models.table import Table as MotoTable
 from moto.events.models import Rule as MotoRule
-from moto.iam.models import Role as MotoRole
-from moto.iam.models import iam_backends
 from moto.logs.models import LogGroup as MotoLogGroup
 from moto.logs.models import logs_backends
 
 from sandbox.account import ACCOUNT, REGION
 from sandbox.cloudformation.resource import Properties
-
-
-class Role(MotoRole, CloudFormationModel):
-    """moto's role; an update reaches its policies."""
-
-    @classmethod
-    def create_from_cloudformation_json(
-        cls, resource_name: str, cloudformation_json: dict[str, Any], *place: str, **kwargs: Any
-    ) -> Any:
-        if "ManagedPolicyArns" in cloudformation_json["Properties"]:
-            logical_id = kwargs["LogicalId"]
-            message = (
-                f"{logical_id}: the sandbox attaches no managed policies; write the grants into Policies"
-            )
-            raise ValidationError(message=message)
-        role = MotoRole.create_from_cloudformation_json(resource_name, cloudformation_json, *place, **kwargs)
-        _set_policies(role, cloudformation_json["Properties"])
-        return role
-
-    @classmethod
-    def update_from_cloudformation_json(  # type: ignore[override]  # moto calls it by keywords only
-        cls, *, original_resource: Any, cloudformation_json: dict[str, Any], **_: str
-    ) -> Any:
-        properties = cloudformation_json["Properties"]
-        trust = json.dumps(properties["AssumeRolePolicyDocument"])
-        iam_backends[ACCOUNT]["aws"].update_assume_role_policy(original_resource.name, trust)
-        _set_policies(original_resource, properties)
-        return original_resource
 
 
 class Table(MotoTable, CloudFormationModel):
@@ -96,15 +65,6 @@ class Rule(MotoRule, CloudFormationModel):
         return MotoRule.update_from_cloudformation_json(
             original_resource, **{**asked, "new_resource_name": original_resource.name}
         )
-
-
-def _set_policies(role: Any, properties: Properties) -> None:
-    wanted = {policy["PolicyName"]: policy["PolicyDocument"] for policy in properties.get("Policies", [])}
-    for name in set(role.policies) - set(wanted):
-        role.delete_policy(name)
-    for name, document in wanted.items():
-        # As text, which is how moto's API gives it out.
-        iam_backends[ACCOUNT]["aws"].put_role_policy(role.name, name, json.dumps(document))
 
 
 def _set_upkeep(table: str, properties: Properties) -> None:

@@ -1,6 +1,6 @@
 """What every CloudFormation resource type of the sandbox's own has in common.
 
-What moto does with a stack and CloudFormation does not: it deletes in no particular order, and does
+What moto does with a stack and CloudFormation does not: it deletes one in no particular order, and does
 not roll a failed update back. Resources therefore take "already gone" for deleted, and can repeat an
 update safely.
 """
@@ -17,6 +17,9 @@ from moto.cloudformation.exceptions import UnformattedGetAttTemplateException, V
 from sandbox.account import AwsError
 from sandbox.awslambda.functions import Functions
 from sandbox.ecr.ecr import Ecr
+from sandbox.gateway.apis import Apis
+
+_GONE = {"ResourceNotFoundException", "RepositoryNotFoundException", "NotFoundException"}
 
 Properties = Mapping[str, Any]
 Request = dict[str, Any]
@@ -26,19 +29,20 @@ Request = dict[str, Any]
 class Account:
     functions: Functions
     ecr: Ecr
+    apis: Apis
     url: Callable[[], str]
 
 
 # moto constructs the resource classes itself and hands them nothing but properties, so the running
-# sandbox's Lambda and ECR have to be found from here. moto's own backends are global to the process
+# sandbox's own services have to be found from here. moto's own backends are global to the process
 # in the same way: one sandbox per process.
 _connected: Account | None = None
 
 
-def connect(functions: Functions, ecr: Ecr, url: Callable[[], str]) -> None:
-    """Say which Lambda and ECR stacks work on from now on, and at which URL the sandbox answers."""
+def connect(functions: Functions, ecr: Ecr, apis: Apis, url: Callable[[], str]) -> None:
+    """Say what stacks work on from now on, and at which URL the sandbox answers."""
     global _connected  # noqa: PLW0603 - see above
-    _connected = Account(functions, ecr, url)
+    _connected = Account(functions, ecr, apis, url)
 
 
 def account() -> Account:
@@ -172,7 +176,7 @@ def gone_is_deleted() -> Iterator[None]:
     try:
         yield
     except AwsError as error:
-        if error.code not in {"ResourceNotFoundException", "RepositoryNotFoundException"}:
+        if error.code not in _GONE:
             raise
 
 

@@ -6,15 +6,36 @@ wins. So it is enough that the modules with ours are imported before the first s
 
 from moto.cloudformation.parsing import get_model_map
 
-from sandbox.cloudformation import ecr_resources, lambda_resources, message_resources, moto_resources
+from sandbox.cloudformation import (
+    api_resources,
+    cloudwatch_resources,
+    ecr_resources,
+    iam_resources,
+    lambda_resources,
+    left_out,
+    message_resources,
+    moto_resources,
+)
 from sandbox.cloudformation.custom_resources import answer
 from sandbox.cloudformation.resource import connect
+from sandbox.cloudformation.updates import keep_the_order
 
 __all__ = ["answer", "connect", "supported_types"]
 
-_OURS = (ecr_resources, lambda_resources, message_resources, moto_resources)  # imported for what they define
+# Imported for what they define.
+_OURS = (
+    api_resources,
+    cloudwatch_resources,
+    ecr_resources,
+    iam_resources,
+    lambda_resources,
+    left_out,
+    message_resources,
+    moto_resources,
+)
+keep_the_order()
 
 
 def supported_types() -> frozenset[str]:
-    """The resource types a stack may have: ours and moto's."""
+    """The resource types a stack may have: ours and moto's, with those that `left_out` says are not done."""
     return frozenset(get_model_map())

@@ -13,6 +13,7 @@ import graphlib
 import hashlib
 import io
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -31,6 +32,7 @@ from samtranslator.translator.translator import Translator  # type: ignore[impor
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 from sandbox.account import REGION
+from sandbox.cloudformation.left_out import LEFT_OUT
 from sandbox.cloudformation.resources import supported_types
 
 Template = dict[str, Any]
@@ -39,6 +41,9 @@ TEMPLATE = Path(__file__).resolve().parents[2] / "template.yaml"
 STACK_NAME = "shuking"
 PACKAGES = "sandbox-packages"
 """The bucket that functions' packages are uploaded to."""
+
+# It warns of features that only AWS itself can switch.
+logging.getLogger("samtranslator.feature_toggle").setLevel(logging.ERROR)
 
 _SERVERLESS_FUNCTION = "AWS::Serverless::Function"
 
@@ -68,6 +73,23 @@ def deploy(
     _create_or_update(cloudformation, stack_name, body, values)
     [stack] = cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+
+
+def left_out(client: Callable[[str], Any], stack_name: str = STACK_NAME) -> list[str]:
+    """What the stack has and the sandbox does not do, a line for each: what it is, and why.
+
+    Raises StackError when there is no such stack.
+    """
+    try:
+        pages = client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack_name)
+        resources = [each for page in pages for each in page["StackResourceSummaries"]]
+    except ClientError as error:
+        raise StackError(_message(error)) from error
+    return sorted(
+        f"{each['LogicalResourceId']} ({each['ResourceType']}): {LEFT_OUT[each['ResourceType']]}"
+        for each in resources
+        if each["ResourceType"] in LEFT_OUT
+    )
 
 
 def package(folder: Path) -> bytes:
@@ -118,13 +140,15 @@ def prepare(template: Template, values: Mapping[str, str]) -> Template:
     Only the resources whose condition holds, dependencies first, each with a fingerprint of what
     reaches it: parameters, conditions, and the resources it refers to. Where the fingerprint changes,
     moto sees that the resource has to be updated.
-    Raises StackError for resource types that a stack in the sandbox cannot have, and for circles.
+    Raises StackError for resource types that a stack in the sandbox cannot have, for circles, and for
+    values that one of the template's rules does not let pass.
     """
+    _require_rules(template.get("Rules", {}), values)
     conditions = {name: _holds(template, name, values) for name in template.get("Conditions", {})}
     resources: dict[str, dict[str, Any]] = {
-        name: resource
+        name: _without_absent(resource, template["Resources"], conditions)
         for name, resource in template["Resources"].items()
-        if conditions.get(resource.get("Condition", ""), True)
+        if _exists(resource, conditions)
     }
     _require_supported(resources)
     reaches: dict[str, Any] = {**values, **{f"Condition {name}": held for name, held in conditions.items()}}
@@ -133,7 +157,7 @@ def prepare(template: Template, values: Mapping[str, str]) -> Template:
         what = sorted((each, reaches[each]) for each in _references(resources[name]) if each in reaches)
         reaches[name] = hashlib.sha256(json.dumps([resources[name], what]).encode()).hexdigest()
         prepared[name] = {**resources[name], "Metadata": {"Fingerprint": reaches[name]}}
-    return {**template, "Resources": prepared}
+    return {**{name: part for name, part in template.items() if name != "Rules"}, "Resources": prepared}
 
 
 def read(template: Path) -> Template:
@@ -222,37 +246,89 @@ def _violation(declaration: Mapping[str, Any], value: str) -> str | None:
         return f"it must be one of {', '.join(allowed)}"
     if pattern is not None and not re.fullmatch(pattern, value):
         return f"it must match {pattern}"
+    if declaration["Type"] == "Number":
+        return _number_violation(declaration, value)
     least, most = int(declaration.get("MinLength", 0)), int(declaration.get("MaxLength", 4096))
     if not least <= len(value) <= most:
         return f"it must have {least} to {most} characters"
     return None
 
 
+def _number_violation(declaration: Mapping[str, Any], value: str) -> str | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return "it must be a number"
+    least, most = declaration.get("MinValue"), declaration.get("MaxValue")
+    if (least is not None and number < float(least)) or (most is not None and number > float(most)):
+        return f"it must be a number from {least} to {most}"
+    return None
+
+
 def _holds(template: Template, name: str, values: Mapping[str, str]) -> bool:
     """Whether one of the template's conditions is true."""
+    expression = template["Conditions"][name]
+    return _evaluate(expression, values, f"condition {name}", lambda other: _holds(template, other, values))
 
-    def evaluate(expression: Any) -> Any:
-        match expression:
+
+def _require_rules(rules: Mapping[str, Any], values: Mapping[str, str]) -> None:
+    """What CloudFormation asks of parameters before it touches anything (User Guide, "Rules section")."""
+
+    def no_condition(name: str) -> bool:
+        raise StackError(f"a rule may not use the condition {name}: rules know parameters only")
+
+    for name, rule in rules.items():
+        where = f"rule {name}"
+        if "RuleCondition" in rule and not _evaluate(rule["RuleCondition"], values, where, no_condition):
+            continue
+        for assertion in rule["Assertions"]:
+            if not _evaluate(assertion["Assert"], values, where, no_condition):
+                raise StackError(assertion.get("AssertDescription") or f"the {where} does not hold")
+
+
+def _evaluate(
+    expression: Any, values: Mapping[str, str], where: str, condition: Callable[[str], bool]
+) -> bool:
+    """Whether a condition's or a rule's expression is true; `condition` knows those of the template."""
+
+    def evaluate(part: Any) -> Any:
+        match part:
             case str():
-                return expression
-            case {"Ref": parameter}:
+                return part
+            case {"Ref": str(parameter)} if parameter in values:
                 return values[parameter]
-            case {"Condition": other}:
-                return _holds(template, other, values)
+            case {"Condition": str(other)}:
+                return condition(other)
             case {"Fn::Equals": [left, right]}:
                 return evaluate(left) == evaluate(right)
-            case {"Fn::Not": [condition]}:
-                return not evaluate(condition)
+            case {"Fn::Not": [negated]}:
+                return not evaluate(negated)
             case {"Fn::And": list(all_of)}:
                 return all(map(evaluate, all_of))
             case {"Fn::Or": list(any_of)}:
                 return any(map(evaluate, any_of))
             case _:
-                raise StackError(
-                    f"the sandbox cannot evaluate the condition {name}: {json.dumps(expression)}"
-                )
+                raise StackError(f"the sandbox cannot evaluate the {where}: {json.dumps(part)}")
 
-    return bool(evaluate(template["Conditions"][name]))
+    return bool(evaluate(expression))
+
+
+def _exists(resource: Mapping[str, Any], conditions: Mapping[str, bool]) -> bool:
+    return conditions.get(resource.get("Condition", ""), True)
+
+
+def _without_absent(
+    resource: Mapping[str, Any], declared: Mapping[str, Any], conditions: Mapping[str, bool]
+) -> dict[str, Any]:
+    """A resource that waits for nothing that its condition has left out. CloudFormation ignores that, too."""
+    if "DependsOn" not in resource:
+        return dict(resource)
+    given = resource["DependsOn"]
+    names = [given] if isinstance(given, str) else given
+    unknown = [name for name in names if name not in declared]
+    if unknown:
+        raise StackError(f"DependsOn names {', '.join(unknown)}, which the template does not have")
+    return {**resource, "DependsOn": [name for name in names if _exists(declared[name], conditions)]}
 
 
 def _dependencies_first(resources: Mapping[str, Any]) -> list[str]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from moto.cloudformation.models import cloudformation_backends
+
 from sandbox.account import ACCOUNT, REGION
 from sandbox.door.policy import Call
 
@@ -98,13 +100,23 @@ def _arn(service: str, rest: str) -> str:
     return f"arn:aws:{service}:{REGION}:{ACCOUNT}:{rest}"
 
 
+# Services whose actions do not begin with the name that requests to them are signed for.
+_PREFIXES = {"monitoring": "cloudwatch"}
+
+
 def _on(resource: Callable[[Parameters], str], action: str | None = None) -> _Row:
     """A row for an operation that needs one action (its own name, unless told) on one resource."""
 
     def calls(operation: Operation) -> Iterator[Call]:
-        yield Call(f"{operation.service}:{action or operation.name}", resource(operation.parameters))
+        prefix = _PREFIXES.get(operation.service, operation.service)
+        yield Call(f"{prefix}:{action or operation.name}", resource(operation.parameters))
 
     return calls
+
+
+def _anything(parameters: Parameters) -> str:  # noqa: ARG001 - a row's signature
+    """For actions that AWS offers no narrower resource for."""
+    return "*"
 
 
 def _table(parameters: Parameters) -> str:
@@ -149,6 +161,35 @@ def _log_stream(parameters: Parameters) -> str:
     return _arn("logs", f"log-group:{group}:log-stream:{stream}")
 
 
+def _stack(parameters: Parameters) -> str:
+    """A stack's ARN ends in an id, which whoever asks by its name need not know."""
+    asked = str(parameters.get("StackName") or "")
+    if not asked:
+        return "*"  # all of them
+    for stack in cloudformation_backends[ACCOUNT][REGION].stacks.values():
+        if asked in (stack.name, stack.stack_id):
+            return str(stack.stack_id)
+    return asked if asked.startswith("arn:") else _arn("cloudformation", f"stack/{asked}/*")
+
+
+def _dashboard(parameters: Parameters) -> str:
+    return f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/{parameters.get('DashboardName', '')}"
+
+
+def _alarms(operation: Operation) -> Iterator[Call]:
+    """Each alarm that is named; to look at all of them is a right on all of them."""
+    named = _list(operation.parameters, "AlarmNames")
+    for name in named or ["*"]:
+        yield Call("cloudwatch:DescribeAlarms", _arn("cloudwatch", f"alarm:{name}"))
+
+
+def _list(parameters: Parameters, name: str) -> list[str]:
+    """A list parameter: in the query protocol, each item is a parameter of its own."""
+    items = parameters.get(name, [])
+    numbered = [value for key, value in parameters.items() if key.startswith(f"{name}.member.")]
+    return [str(item) for item in (items if isinstance(items, list) else [items])] + numbered
+
+
 _TABLE: dict[str, _Row] = {
     "dynamodb:GetItem": _on(_table),
     "dynamodb:PutItem": _on(_table),
@@ -177,4 +218,9 @@ _TABLE: dict[str, _Row] = {
     "logs:FilterLogEvents": _on(_log_stream),
     "logs:GetLogEvents": _on(_log_stream),
     "logs:DescribeLogStreams": _on(_log_stream),
+    "cloudformation:DescribeStacks": _on(_stack),
+    "monitoring:GetDashboard": _on(_dashboard),
+    "monitoring:DescribeAlarms": _alarms,
+    "monitoring:GetMetricData": _on(_anything),
+    "monitoring:ListMetrics": _on(_anything),
 }

@@ -23,6 +23,7 @@ _PUT_EVENTS = "AWSEvents.PutEvents"
 _NO_PUT_EVENTS = AwsError(
     "NotImplementedException", "The sandbox delivers the events of ECR, of alarms and of schedules only.", 501
 )
+_NO_API_GATEWAY = AwsError("NotImplementedException", "The sandbox makes REST APIs from stacks only.", 501)
 
 
 class FrontDoor:
@@ -30,8 +31,8 @@ class FrontDoor:
 
     `strict` maps a service (`lambda`, `ecr`) to the application that stands for it; these check permissions
     for themselves. `own` takes what is below `/_sandbox/`. Everything else is moto's, after `iam` has let
-    it pass; but for EventBridge's PutEvents, which moto would take and deliver to no function. `alarms`
-    watches what CloudWatch is asked.
+    it pass; but for EventBridge's PutEvents and API Gateway, where moto would take what leads nowhere.
+    `alarms` watches what CloudWatch is asked.
     """
 
     def __init__(
@@ -65,6 +66,8 @@ class FrontDoor:
             return _refusal(environ, service, refusal)(environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET") == _PUT_EVENTS:
             return _refusal(environ, service, _NO_PUT_EVENTS)(environ, start_response)
+        if service == "apigateway":
+            return _refusal(environ, service, _NO_API_GATEWAY)(environ, start_response)
         return self._ask_moto(environ, start_response, service)
 
     def _ask_moto(

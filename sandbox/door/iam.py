@@ -22,7 +22,14 @@ from sandbox.door.calls import (
     required_permissions,
     signing_scope,
 )
-from sandbox.door.policy import Call, CannotEvaluateError, Document, Verdict, decide
+from sandbox.door.policy import (
+    Call,
+    CannotEvaluateError,
+    Document,
+    Verdict,
+    decide,
+    refusal_of_service,
+)
 
 # Longer than any sandbox runs: nothing here renews a worker's credentials, as Lambda would.
 _SESSION_SECONDS = 7 * 24 * 3600
@@ -69,6 +76,15 @@ class Iam:
             return self._decide(role_arn, Call(action, resource_arn, _context(role_arn))) is Verdict.ALLOW
         except CannotEvaluateError:
             return False
+
+    def role_trusts(self, role_arn: str, service: str) -> bool:
+        """Whether there is such a role, and its trust policy lets an AWS service take it on."""
+        try:
+            role = iam_backends[ACCOUNT]["aws"].get_role_by_arn(role_arn)
+        except NotFoundException:
+            return False
+        trust = _document(role.assume_role_policy_document)
+        return refusal_of_service(trust, service, "sts:AssumeRole", role_arn, role_arn) is None
 
     def authorize(self, environ: Environ, action: str, resource_arn: str) -> None:
         """Refuse a request unless its caller may do `action` on `resource_arn`.
@@ -140,9 +156,8 @@ def _caller(environ: Environ) -> AssumedRole | None:
     token = environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query.get("X-Amz-Security-Token", [""])[0]
     if token == (session.session_token if session else ""):
         return session
-    code = (
-        "InvalidClientTokenId" if service in {"sns", "sts", "monitoring"} else "UnrecognizedClientException"
-    )
+    query_protocol = {"sns", "sts", "monitoring", "cloudformation"}
+    code = "InvalidClientTokenId" if service in query_protocol else "UnrecognizedClientException"
     raise AwsError(
         code,
         "The security token included in the request is invalid. (The sandbox knows only the tokens it gave "
@@ -184,5 +199,6 @@ _DENIED_CODES = {
     "sts": "AccessDenied",
     "s3": "AccessDenied",
     "cloudwatch": "AccessDenied",
+    "cloudformation": "AccessDenied",
 }
 _DENIED_403 = {"lambda", "xray", *_DENIED_CODES}

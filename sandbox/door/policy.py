@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from sandbox.account import ACCOUNT
+
 Document = Mapping[str, Any]
 
 
@@ -59,6 +61,23 @@ def decide(documents: Iterable[Document], call: Call) -> Verdict:
                 return Verdict.DENY
             verdict = Verdict.ALLOW
     return verdict
+
+
+def refusal_of_service(
+    policy: Document | None, service: str, action: str, resource: str, source_arn: str
+) -> str | None:
+    """Why the policy of `resource` itself does not let an AWS service do `action`; None when it does.
+
+    `service` is its principal (`events.amazonaws.com`), `source_arn` what it acts for: a rule, an API.
+    """
+    context = {"aws:SourceArn": source_arn, "aws:SourceAccount": ACCOUNT}
+    try:
+        verdict = decide([policy or {}], Call(action, resource, context, service))
+    except CannotEvaluateError as problem:
+        return f"the policy of {resource}: {problem}"
+    if verdict is Verdict.ALLOW:
+        return None
+    return f"the policy of {resource} does not let {service} do {action} for {source_arn}"
 
 
 def _applies(statement: Mapping[str, Any], call: Call) -> bool:

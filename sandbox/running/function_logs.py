@@ -7,13 +7,28 @@ is missing. A function that may not write its log runs all the same, and nobody 
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 
 from moto.logs.models import LogsBackend, logs_backends
 
 from sandbox.account import ACCOUNT, REGION
+from sandbox.telling import say
+
+# Many write at a time, and moto's logs are not made for it.
+_lock = threading.RLock()
+
+
+def put(group: str, stream: str, lines: list[tuple[int, str]]) -> None:
+    """Add (milliseconds since 1970, line) to a stream, which is made on the way; its group must be there."""
+    # Logs takes lines in the order of their time only, and a machine's clock may be set back.
+    events = [
+        {"timestamp": moment, "message": text} for moment, text in sorted(lines, key=lambda line: line[0])
+    ]
+    with _lock:
+        logs = logs_backends[ACCOUNT][REGION]
+        logs.ensure_log_stream(group, stream)
+        logs.put_log_events(group, stream, events)
 
 
 class FunctionLogs:
@@ -24,22 +39,16 @@ class FunctionLogs:
 
     def __init__(self, role_allows: Callable[[str, str, str], bool]) -> None:
         self._role_allows = role_allows
-        # Many workers write at a time, and moto's logs are not made for it.
-        self._lock = threading.Lock()
         self._said: set[tuple[str, str, str]] = set()
 
     def write(self, role_arn: str, group: str, stream: str, lines: list[tuple[int, str]]) -> None:
         """Add (milliseconds since 1970, line) to a stream, if the role may; else drop them."""
-        # Logs takes lines in the order of their time only, and a machine's clock may be set back.
-        events = [
-            {"timestamp": moment, "message": text} for moment, text in sorted(lines, key=lambda line: line[0])
-        ]
-        with self._lock:
+        with _lock:
             logs = logs_backends[ACCOUNT][REGION]
             if self._is_there(logs, role_arn, group, stream) and self._may(
                 role_arn, "PutLogEvents", group, stream
             ):
-                logs.put_log_events(group, stream, events)
+                put(group, stream, lines)
 
     def _is_there(self, logs: LogsBackend, role_arn: str, group: str, stream: str) -> bool:
         """Whether the stream is there, perhaps since now."""
@@ -60,9 +69,5 @@ class FunctionLogs:
             return True
         if (role_arn, action, group) not in self._said:
             self._said.add((role_arn, action, group))
-            _say(f"no log in {group}: its policies do not let {role_arn} do logs:{action} on {resource}")
+            say(f"no log in {group}: its policies do not let {role_arn} do logs:{action} on {resource}")
         return False
-
-
-def _say(text: str) -> None:
-    print(f"sandbox: {text}", file=sys.stderr, flush=True)  # noqa: T201 - stderr is the sandbox's log

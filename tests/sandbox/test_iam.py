@@ -350,3 +350,37 @@ def test_anybody_may_ask_who_they_are(make_role: Callable[..., str]) -> None:
 def test_there_is_no_session_for_a_role_that_does_not_exist() -> None:
     with pytest.raises(AwsError, match="cannot be found"):
         Iam().session("arn:aws:iam::123456789012:role/nobody")
+
+
+# --- stacks and metrics -----------------------------------------------------------------------------
+
+
+def test_a_stack_that_is_named_is_the_arn_with_its_id(aws: Callable[[str], Any]) -> None:
+    # given
+    name = f"stack-{uuid.uuid4().hex[:8]}"
+    body = json.dumps({"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}})
+    arn = aws("cloudformation").create_stack(StackName=name, TemplateBody=body)["StackId"]
+
+    def asked(**parameters: str) -> list[Call]:
+        return required_permissions(Operation("cloudformation", "DescribeStacks", parameters))
+
+    # then
+    assert asked(StackName=name) == asked(StackName=arn) == [Call("cloudformation:DescribeStacks", arn)]
+    assert asked()[0].resource == "*"
+    assert asked(StackName="none")[0].resource == f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/none/*"
+
+
+def test_reading_cloudwatch_needs_what_it_reads() -> None:
+    def asked(operation: str, **parameters: Any) -> list[tuple[str, str]]:
+        calls = required_permissions(Operation("monitoring", operation, parameters))
+        return [(call.action, call.resource) for call in calls]
+
+    alarm = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm"
+    dashboard = f"arn:aws:cloudwatch::{ACCOUNT}:dashboard/service"
+    assert asked("GetDashboard", DashboardName="service") == [("cloudwatch:GetDashboard", dashboard)]
+    assert asked("DescribeAlarms") == [("cloudwatch:DescribeAlarms", f"{alarm}:*")]
+    named = [("cloudwatch:DescribeAlarms", f"{alarm}:a"), ("cloudwatch:DescribeAlarms", f"{alarm}:b")]
+    assert asked("DescribeAlarms", AlarmNames=["a", "b"]) == named
+    assert asked("DescribeAlarms", **{"AlarmNames.member.1": "a", "AlarmNames.member.2": "b"}) == named
+    assert asked("GetMetricData") == [("cloudwatch:GetMetricData", "*")]
+    assert asked("ListMetrics") == [("cloudwatch:ListMetrics", "*")]

@@ -23,9 +23,10 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
-from sandbox.account import REGION, Credentials
+from sandbox.account import ACCOUNT, REGION, Credentials
 from sandbox.cli import main
 from sandbox.clients import client
+from sandbox.gateway import definition
 from sandbox.server import Sandbox, SandboxStartError
 
 ROOT = Path(__file__).parents[2]
@@ -213,6 +214,8 @@ def test_a_conditional_write_is_won_by_one(aws: Aws, name: str) -> None:
         ("xray", lambda c: c.put_trace_segments(TraceSegmentDocuments=["{}"]), "AccessDeniedException"),
         ("lambda", lambda c: c.list_functions(), "AccessDeniedException"),
         ("ecr", lambda c: c.get_authorization_token(), "AccessDeniedException"),
+        ("cloudformation", lambda c: c.describe_stacks(StackName="s"), "AccessDenied"),
+        ("cloudwatch", lambda c: c.describe_alarms(), "AccessDenied"),
         ("ssm", lambda c: c.get_parameter(Name="p"), "AccessDeniedException"),
     ],
 )
@@ -269,12 +272,32 @@ def test_an_event_that_would_reach_no_function_is_refused(aws: Aws, name: str) -
         aws("events").put_events(Entries=[{"Source": name, "DetailType": "Order", "Detail": "{}"}])
 
 
+def test_the_aws_cli_acts_as_a_role(sandbox: Sandbox, aws: Aws, role: str, name: str) -> None:
+    # given
+    arn = table(aws, name)
+    grant(aws, role, "dynamodb:DescribeTable", arn)
+    environment = sandbox.environment_as(role, "alice")
+
+    # then
+    described = aws_cli(environment, "dynamodb", "describe-table", "--table-name", name)
+    assert json.loads(described)["Table"]["TableArn"] == arn
+    who = aws_cli(environment, "sts", "get-caller-identity")
+    assert json.loads(who)["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/alice"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client("dynamodb", environment).scan(TableName=name)
+
+
+def test_an_api_that_would_lead_nowhere_is_refused(aws: Aws, name: str) -> None:
+    with pytest.raises(ClientError, match="from stacks only"):
+        aws("apigateway").create_rest_api(name=name)
+
+
 # --- a function, from HTTP to its log -------------------------------------------------------------
 
 
 @pytest.fixture
 def live_function(sandbox: Sandbox, aws: Aws, role: str, name: str) -> Iterator[str]:
-    """A function with an alias `live`, which is what the API stands in front of. It may write its log."""
+    """A function with an alias `live`, behind the newest API's stage `api`. It may write its log."""
     grant(aws, role, ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], log_of(name))
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -287,8 +310,21 @@ def live_function(sandbox: Sandbox, aws: Aws, role: str, name: str) -> Iterator[
         Code={"ZipFile": content.getvalue()},
     )
     version = aws("lambda").publish_version(FunctionName=name)["Version"]
-    aws("lambda").create_alias(FunctionName=name, Name="live", FunctionVersion=version)
+    alias = aws("lambda").create_alias(FunctionName=name, Name="live", FunctionVersion=version)["AliasArn"]
+    uri = f"arn:aws:apigateway:{REGION}:lambda:path/2015-03-31/functions/{alias}/invocations"
+    integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri}
+    method = {"x-amazon-apigateway-any-method": {"x-amazon-apigateway-integration": integration}}
+    api = sandbox.apis.create_api(definition.read({"openapi": "3.0.1", "paths": {"/{proxy+}": method}}))
+    sandbox.apis.create_deployment(api, "api")
+    aws("lambda").add_permission(
+        FunctionName=alias,
+        StatementId="api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{api}/*",
+    )
     yield name
+    sandbox.apis.delete_api(api)
     aws("lambda").delete_function(FunctionName=name)
 
 
@@ -296,6 +332,19 @@ def test_the_api_answers_with_what_live_says(sandbox: Sandbox, live_function: st
     status, body = get(sandbox, "/_sandbox/api/orders/7?status=418")
     assert status == 418
     assert json.loads(body)["path"] == "/orders/7"
+
+
+def test_an_api_is_reached_by_its_own_address_and_gets_paths_as_they_were_sent(
+    sandbox: Sandbox, live_function: str
+) -> None:
+    # given
+    newest = sandbox.apis.newest_with("api")
+
+    # then
+    _, body = get(sandbox, f"/_sandbox/apis/{newest}/api/greetings/%E4%B8%96%20%2F?x=1")
+    assert json.loads(body)["path"] == "/greetings/%E4%B8%96%20%2F"
+    assert get(sandbox, f"/_sandbox/apis/{newest}/prod/orders")[0] == 403
+    assert get(sandbox, "/_sandbox/apis/")[0] == 403
 
 
 def test_a_function_calls_aws_in_its_roles_name(sandbox: Sandbox, live_function: str) -> None:
@@ -310,12 +359,16 @@ def test_the_aws_cli_follows_the_function_and_its_log(sandbox: Sandbox, live_fun
 
     # then
     alias = json.loads(
-        aws_cli(sandbox, "lambda", "get-alias", "--function-name", live_function, "--name", "live")
+        aws_cli(
+            sandbox.environment, "lambda", "get-alias", "--function-name", live_function, "--name", "live"
+        )
     )
     assert alias["FunctionVersion"] == "1"
     # `aws logs tail` of version 2 asks for the same
     group = f"/aws/lambda/{live_function}"
-    log = aws_cli(sandbox, "logs", "filter-log-events", "--log-group-name", group, "--interleaved")
+    log = aws_cli(
+        sandbox.environment, "logs", "filter-log-events", "--log-group-name", group, "--interleaved"
+    )
     assert "saw /unforgettable" in log
 
 
@@ -412,11 +465,10 @@ def test_a_function_writes_into_the_group_its_configuration_names_and_no_other(
     assert any("saw /kept" in event["message"] for event in after)
 
 
-def aws_cli(sandbox: Sandbox, *arguments: str) -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", **sandbox.environment}
+def aws_cli(environment: dict[str, str], *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "awscli", *arguments],
-        env=environment,
+        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -1,0 +1,1 @@
+"""API Gateway: the account's REST APIs, and the requests to their stages."""
