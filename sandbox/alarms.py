@@ -75,7 +75,7 @@ class Alarms:
             for name, alarm in alarms.items():
                 known, seen = before.get(name, (alarm, 0))
                 if known is not alarm:
-                    _inherit(known, alarm)
+                    inherit(known, alarm)
                 changes += [change for change in _changes(alarm, seen) if _differs(change)]
         for change in changes:
             self._tell(change)
@@ -100,7 +100,7 @@ class Alarms:
             _act(arn, change)
 
 
-def _inherit(old: Alarm, new: Alarm) -> None:
+def inherit(old: Alarm, new: Alarm) -> None:
     """PutMetricAlarm leaves the state as it is; moto makes another alarm of the same name."""
     new.history = old.history
     new.state_reason, new.state_reason_data = old.state_reason, old.state_reason_data

@@ -1,6 +1,6 @@
 """AWS::CloudWatch resource types, in moto's CloudWatch: kept to be read, and no more.
 
-No alarm is evaluated (SetAlarmState changes its state, and nothing follows), and nobody draws a dashboard.
+No alarm is evaluated (SetAlarmState changes its state; see sandbox/alarms.py), and nobody draws a dashboard.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from moto.cloudwatch.models import (
 from moto.core.common_models import CloudFormationModel
 
 from sandbox.account import ACCOUNT, REGION, AwsError
+from sandbox.alarms import inherit
 from sandbox.cloudformation.ecr_resources import true
 from sandbox.cloudformation.resource import Properties, Resource
 
@@ -67,7 +68,8 @@ class Alarm(Resource, CloudFormationModel):
         if self.properties != old:
             before = _backend().alarms.get(self.name)
             alarm = self._put()
-            alarm.state_value = before.state_value if before else "INSUFFICIENT_DATA"
+            if before:
+                inherit(before, alarm)
 
     def remove(self) -> None:
         _backend().delete_alarms([self.name])

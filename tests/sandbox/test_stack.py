@@ -11,7 +11,6 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
-from botocore.exceptions import ClientError
 
 from deployer import placeholder
 from sandbox.cloudformation import stack
@@ -34,9 +33,6 @@ class Stack:
         return self.outputs
 
     def delete(self) -> None:
-        images = self.aws("ecr").list_images(repositoryName=self.name)["imageIds"]
-        if images:
-            self.aws("ecr").batch_delete_image(repositoryName=self.name, imageIds=images)
         self.aws("cloudformation").delete_stack(StackName=self.name)
 
     def function(self, qualifier: str = "$LATEST") -> Any:
@@ -52,6 +48,15 @@ class Stack:
             each["LogicalResourceId"]: each["PhysicalResourceId"]
             for each in summaries["StackResourceSummaries"]
         }
+
+
+def push_another_manifest(mine: Stack) -> str:
+    """Something that Lambda takes and that is not the placeholder. Gives its digest."""
+    manifest = placeholder.image("x86_64").manifest.decode() + "\n"
+    pushed = mine.aws("ecr").put_image(
+        repositoryName=mine.name, imageManifest=manifest, imageManifestMediaType=placeholder.MANIFEST_TYPE
+    )
+    return str(pushed["image"]["imageId"]["imageDigest"])
 
 
 @pytest.fixture
@@ -75,13 +80,46 @@ def test_live_begins_on_a_version_of_the_placeholder(mine: Stack) -> None:
     assert deployer["Environment"]["Variables"]["PLACEHOLDER_DIGEST"] == digest
 
 
-def test_every_resource_of_the_template_is_created_but_those_whose_condition_does_not_hold(
-    mine: Stack,
-) -> None:
+BUILDS = {
+    "ConnectionArn": "arn:aws:codeconnections:us-east-1:123456789012:connection/"
+    + "0" * 8
+    + "-0000-0000-0000-"
+    + "0" * 12,
+    "SourceRepository": "https://github.com/owner/name",
+    "GitHubRepository": "owner/name",
+    "Email": "on-call@example.com",
+}
+
+
+def test_every_resource_of_the_template_is_there_or_on_the_list_of_what_is_left_out(mine: Stack) -> None:
+    mine.deploy(stack.TEMPLATE, **BUILDS)
+
+    declared = set(stack.read(stack.TEMPLATE)["Resources"])
+    left_out = [line.partition(" ")[0] for line in stack.left_out(mine.aws, mine.name)]
+    assert declared <= set(mine.ids())
+    # What SAM adds is the API's deployment and stage.
+    assert {name[:7] for name in set(mine.ids()) - declared} == {"ApiDepl", "ApiapiS"}
+    assert sorted(left_out) == ["BuildProject", "BuildReports", "Dashboard"]
+
+
+def test_what_was_not_asked_for_is_not_there(mine: Stack) -> None:
     mine.deploy()
 
     declared = set(stack.read(stack.TEMPLATE)["Resources"])
-    assert set(mine.ids()) == declared - {"TopicEmail"}
+    assert declared - set(mine.ids()) == {
+        "TopicEmail",
+        "BuildProject",
+        "BuildReports",
+        "BuildLogs",
+        "BuildRole",
+        "GitHubRole",
+    }
+
+
+@pytest.mark.parametrize("alone", ["ConnectionArn", "SourceRepository"])
+def test_a_connection_without_a_repository_or_the_other_way_round_is_refused(mine: Stack, alone: str) -> None:
+    with pytest.raises(stack.StackError, match="Give both, or neither"):
+        mine.deploy(stack.TEMPLATE, **{alone: BUILDS[alone]})
 
 
 def test_deploying_again_with_nothing_changed_changes_nothing(mine: Stack) -> None:
@@ -108,16 +146,15 @@ def test_a_changed_parameter_reaches_what_uses_it_and_nothing_is_replaced(mine: 
     assert deployer["Environment"]["Variables"]["RELEASE_TAG"] == "stable"
     service = mine.function()["Configuration"]
     assert service["Environment"]["Variables"]["CORS_ALLOW_ORIGIN"] == "https://app.example.com"
+    repository = mine.aws("ecr").describe_repositories(repositoryNames=[mine.name])["repositories"][0]
+    moving = {each["filter"] for each in repository["imageTagMutabilityExclusionFilters"]}
+    assert moving == {"stable", "live", "previous", "buildcache"}
 
 
 def test_an_update_leaves_live_and_the_code_where_a_deployment_put_them(mine: Stack) -> None:
     # given a release: another digest, published and live
     outputs = mine.deploy()
-    manifest = placeholder.image("x86_64").manifest.decode() + "\n"
-    pushed = mine.aws("ecr").put_image(
-        repositoryName=mine.name, imageManifest=manifest, imageManifestMediaType=placeholder.MANIFEST_TYPE
-    )
-    digest = pushed["image"]["imageId"]["imageDigest"]
+    digest = push_another_manifest(mine)
     client = mine.aws("lambda")
     client.update_function_code(FunctionName=mine.name, ImageUri=f"{outputs['RepositoryUri']}@{digest}")
     version = client.publish_version(FunctionName=mine.name)["Version"]
@@ -159,29 +196,50 @@ def test_a_subscription_comes_and_goes_with_its_parameter(mine: Stack) -> None:
     assert (before, during, endpoints()) == ([], ["on-call@example.com"], [])
 
 
-def test_the_ledger_is_kept_when_the_stack_is_deleted_and_nothing_else_is(mine: Stack) -> None:
+def test_what_is_deleted_with_the_stack_is_all_but_what_is_kept_on_purpose(mine: Stack) -> None:
     outputs = mine.deploy()
     ids = mine.ids()
+    release = push_another_manifest(mine)
 
     mine.delete()
-    mine.outputs = {}
 
+    # kept: the history, the releases, and the account's way to write access logs
     assert outputs["LedgerName"] in mine.aws("dynamodb").list_tables()["TableNames"]
+    images = mine.aws("ecr").list_images(repositoryName=mine.name)["imageIds"]
+    assert [image["imageDigest"] for image in images] == [release]
+    roles = {role["RoleName"] for role in mine.aws("iam").list_roles()["Roles"]}
+    assert roles & set(ids.values()) == {ids["ApiGatewayRole"]}
+    # gone: everything else
     functions = [each["FunctionName"] for each in mine.aws("lambda").list_functions()["Functions"]]
     assert not [name for name in functions if name.startswith(mine.name)]
-    roles = {role["RoleName"] for role in mine.aws("iam").list_roles()["Roles"]}
-    assert not roles & set(ids.values())
-    with pytest.raises(ClientError, match="RepositoryNotFoundException"):
-        mine.aws("ecr").list_images(repositoryName=mine.name)
+    rules = {rule["Name"] for rule in mine.aws("events").list_rules()["Rules"]}
+    assert not rules & set(ids.values())
+    groups = [group["logGroupName"] for group in mine.aws("logs").describe_log_groups()["logGroups"]]
+    assert not [name for name in groups if mine.name in name]
+    topics = [topic["TopicArn"] for topic in mine.aws("sns").list_topics()["Topics"]]
+    assert not [arn for arn in topics if arn in ids.values()]
+    queues = mine.aws("sqs").list_queues().get("QueueUrls", [])
+    assert not [url for url in queues if url in ids.values()]
+    alarms = mine.aws("cloudwatch").describe_alarms(AlarmNamePrefix=f"{mine.name}-")["MetricAlarms"]
+    assert alarms == []
+    policies = {policy["Arn"] for policy in mine.aws("iam").list_policies(Scope="Local")["Policies"]}
+    assert not policies & set(ids.values())
 
 
-def test_a_repository_with_images_keeps_the_stack_from_being_deleted(mine: Stack) -> None:
-    mine.deploy()
+def test_a_stack_whose_creation_fails_leaves_nothing_in_the_way_of_the_next_try(
+    mine: Stack, tmp_path: Path
+) -> None:
+    text = stack.TEMPLATE.read_text()
+    alias = "FunctionVersion: !GetAtt ServiceVersion.Version"
+    assert alias in text
+    broken = tmp_path / "template.yaml"
+    broken.write_text(text.replace(alias, 'FunctionVersion: "999"'))
+    (tmp_path / "deployer").symlink_to(stack.TEMPLATE.parent / "deployer")
 
-    with pytest.raises(ClientError, match="cannot be deleted because it still contains images"):
-        mine.aws("cloudformation").delete_stack(StackName=mine.name)
+    with pytest.raises(stack.StackError, match="cannot be created"):
+        mine.deploy(broken)
 
-    assert mine.aws("ecr").list_images(repositoryName=mine.name)["imageIds"]
+    assert mine.deploy()["RepositoryUri"]
 
 
 def test_the_ledger_forgets_what_has_expired_and_can_be_restored(mine: Stack) -> None:
