@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from deployer.rollout import ENDED, MOVES
+from docs.drawn import redrawn
 
 PAGE = Path(__file__).parent.parent / "ARCHITECTURE.md"
-BEGIN, END = "<!-- phases: drawn by `make docs` -->\n", "<!-- /phases -->\n"
 
 
 def diagram() -> str:
@@ -26,13 +26,9 @@ def diagram() -> str:
 
 
 def page(text: str) -> str:
-    """The page with a fresh drawing between its markers. Raises ValueError if a marker is missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE.name} must have the lines {BEGIN.strip()} and {END.strip()}")
-    return before + BEGIN + diagram() + END + after
+    """The page with a fresh drawing. Raises ValueError if a marker is missing."""
+    return redrawn(text, "phases", diagram())
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

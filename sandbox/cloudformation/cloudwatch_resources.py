@@ -111,6 +111,8 @@ class Dashboard(Resource, CloudFormationModel):
     known = frozenset({"DashboardName", "DashboardBody"})
 
     def create(self) -> None:
+        # moto asks its own class of this type for the property with the name, and that one knows none.
+        self.name = self.physical_resource_id = self.properties.get("DashboardName", self.name)
         body = self.properties["DashboardBody"]
         try:
             json.loads(body)

@@ -1,0 +1,13 @@
+"""Parts of pages that are drawn from the code stand between two markers, which `make docs` looks for."""
+
+from __future__ import annotations
+
+
+def redrawn(text: str, what: str, drawing: str) -> str:
+    """The page with a fresh `drawing` of `what` between its markers. Raises ValueError if one is missing."""
+    begin, end = f"<!-- {what}: drawn by `make docs` -->\n", f"<!-- /{what} -->\n"
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"the page must have the lines {begin.strip()} and {end.strip()}")
+    return before + begin + drawing + end + after
