@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
@@ -62,37 +63,49 @@ class Emulator:
 
     def _exchange(self, method: str, path: str, body: bytes | None, seconds: float) -> _Response:
         connection = HTTPConnection(self._host, self._port, timeout=seconds)
-        late = threading.Event()
-        # The socket's own time-out begins anew with every byte; an endless writer would be listened to.
-        cut = threading.Timer(seconds, _cut, (connection, late))
-        cut.daemon = True
         try:
             connection.connect()
-            cut.start()
-            connection.request(method, path, body, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            content = answer.read(MAXIMUM_PAYLOAD)
+            with _cut_after(seconds, connection.sock):
+                connection.request(method, path, body, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                content = answer.read(MAXIMUM_PAYLOAD)
             if answer.length and len(content) < MAXIMUM_PAYLOAD:
                 raise LookAgain("the connection ended in the middle of the answer")
         except TimeoutError as error:
             raise LookAgain(f"no complete answer within {seconds:g} s") from error
         except (OSError, HTTPException) as error:
-            if late.is_set():
-                raise LookAgain(f"no complete answer within {seconds:g} s") from error
             raise LookAgain(f"no answer: {str(error) or type(error).__name__}") from error
         finally:
-            cut.cancel()
             connection.close()
-        if late.is_set():
-            raise LookAgain(f"no complete answer within {seconds:g} s")
         return _Response(answer.status, answer.getheader("X-Amz-Function-Error"), content)
 
 
-def _cut(connection: HTTPConnection, late: threading.Event) -> None:
-    late.set()
-    if connection.sock:
-        with suppress(OSError):
-            connection.sock.shutdown(socket.SHUT_RDWR)
+@contextmanager
+def _cut_after(seconds: float, wire: socket.socket) -> Iterator[None]:
+    """End the conversation when the time is over: raises `TimeoutError`.
+
+    The socket's own time-out begins anew with every byte, so that an endless writer would be listened to.
+    """
+    late = threading.Event()
+
+    def cut() -> None:
+        late.set()
+        with suppress(OSError):  # it has ended by itself
+            wire.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        if late.is_set():
+            raise TimeoutError from error
+        raise
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimeoutError
 
 
 def _function_error(response: _Response) -> str | None:

@@ -95,7 +95,7 @@ def follow_to_the_end(stack: Stack, digest: str, since: datetime, clock: Clock, 
     with understood("reading the ledger"):
         standing = follow(ledger, digest, since, clock, lambda line: click.echo(line, err=as_json))
     if as_json:
-        click.echo(json.dumps(record(digest, standing), ensure_ascii=False))
+        click.echo(json.dumps(record(digest, standing)))
     live = standing.outcome is Outcome.LIVE
     if not (live and as_json):
         click.echo(end(digest, since, standing, **names), err=not live)
