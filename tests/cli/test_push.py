@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.conftest import Books, Run, StandIn
 from tests.cli.stand_in_docker import Behaviour
+from tests.whole.test_main_job import Team
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
@@ -81,6 +82,22 @@ def test_one_plain_image_is_built_for_the_stacks_platform_and_says_its_revision(
         f"{LABEL}.revision": revision,
         f"{LABEL}.source": "https://git.example.com/team/shop.git",
     }
+
+
+def test_a_folder_goes_live(
+    sandbox: Sandbox, environment: dict[str, str], docker: StandIn, deployer: Run
+) -> None:
+    team = Team(sandbox, "pushes")
+    environment["DEPLOYER_STACK"] = "pushes"
+
+    done = deployer("push")
+
+    digest, *moves = done.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    assert team.where() == (digest, digest)
+    phases = [line.split()[1] for line in moves if line[2:3] == ":"]
+    assert phases == ["UPDATING", "VERIFYING", "PROMOTING", "CONFIRMING", "SUCCEEDED"]
+    assert "is live: live is version 2" in done.stdout
 
 
 @pytest.mark.parametrize("file", ["app.py", "not known to git yet.py"])
