@@ -79,6 +79,8 @@ lock: ## pin the dependencies again, with hashes (needs uv)
 build-Deployer build-DashboardFunction build-PlaceholderFunction:
 	mkdir -p "$(ARTIFACTS_DIR)"
 	cp -R deployer "$(ARTIFACTS_DIR)/"
+	@# The command is for people; a change to it is no change of the functions.
+	cd "$(ARTIFACTS_DIR)/deployer" && rm -rf cli.py __main__.py commands
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
 	  --platform manylinux2014_x86_64 --python-version 3.12 --target "$(ARTIFACTS_DIR)" -r deployer/requirements.txt

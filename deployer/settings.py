@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from deployer.model import require_digest
 from deployer.smoke import Check, parse_checks
 
+DEFAULT_CHECKS = '[{"path": "/health", "json": {"status": "ok"}}]'
+
 _REPOSITORY = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/(?P<name>[a-z0-9._/-]+)"
 )
@@ -53,7 +55,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     checks: tuple[Check, ...] = ()
     placeholder = variables.required("PLACEHOLDER_DIGEST")
     try:
-        checks = parse_checks(environment.get("CHECKS") or '[{"path": "/health", "json": {"status": "ok"}}]')
+        checks = parse_checks(environment.get("CHECKS") or DEFAULT_CHECKS)
         if placeholder:
             require_digest(placeholder)
     except ValueError as error:

@@ -135,7 +135,10 @@ def a_viewer_finds_the_stack(account: Account) -> None:
 
 
 def a_viewer_reads_the_history(account: Account) -> None:
-    _read_the_ledger(account, "ViewerPolicy")
+    ledger = _ledger(account, "ViewerPolicy")
+    ledger.look()
+    [last] = ledger.history(1)
+    account.expect(ledger.find(last.id) == last, "the last deployment, by its id")
 
 
 def a_viewer_sees_which_version_is_live(account: Account) -> None:
@@ -224,15 +227,13 @@ def a_pusher_finds_the_stack(account: Account) -> None:
 
 
 def a_pusher_follows_the_release(account: Account) -> None:
-    _read_the_ledger(account, "PusherPolicy")
-
-
-def _read_the_ledger(account: Account, policy: str) -> None:
-    dynamodb = account.as_policy(policy, "dynamodb")
-    ledger = DynamoLedger(dynamodb, account.outputs["LedgerName"], account.name)
+    ledger = _ledger(account, "PusherPolicy")
     ledger.look()
-    [last] = ledger.history(1)
-    account.expect(ledger.find(last.id) == last, "the last deployment, by its id")
+    account.expect(bool(ledger.history(1)), "a deployment in the history")
+
+
+def _ledger(account: Account, policy: str) -> DynamoLedger:
+    return DynamoLedger(account.as_policy(policy, "dynamodb"), account.outputs["LedgerName"], account.name)
 
 
 def _trace(account: Account, function: str) -> None:

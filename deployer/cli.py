@@ -1,0 +1,59 @@
+"""The `deployer` command, for people and for CI. Nothing that runs on Lambda imports it.
+
+One verb is one file in `deployer/commands/` with one function of the verb's name. Only the file of the verb
+that was asked for is loaded, and it imports what it needs when it runs: starting must not cost a second.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from deployer.commands.parts.target import Target
+
+# In the order in which help lists them.
+VERBS = ("push", "wait", "checks")
+INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended: 128 and SIGINT's number
+
+
+class _Verbs(click.Group):
+    """Finds a verb in its file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """All verbs."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  the same
+        """The verb, loaded now; None if there is none of this name."""
+        if cmd_name not in VERBS:
+            return None
+        verb: click.Command = getattr(import_module(f"deployer.commands.{cmd_name}"), cmd_name)
+        return verb
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb. Ctrl-C ends it with one line and nothing else."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("deployer: interrupted; a deployment that has been asked for goes on", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Verbs, context_settings={"show_default": True, "max_content_width": 100})
+@click.option(
+    "--stack",
+    default="shuking",
+    envvar="DEPLOYER_STACK",
+    show_envvar=True,
+    help="Name of the CloudFormation stack: everything else is found in its outputs.",
+)
+@click.option("--profile", help="A profile of the AWS configuration; without it, as AWS's own tools choose.")
+@click.option("--region", help="The stack's Region; without it, as AWS's own tools choose.")
+@click.pass_context
+def main(ctx: click.Context, stack: str, profile: str | None, region: str | None) -> None:
+    """Release a service that deploys itself, and see what became of it.
+
+    AWS is found as AWS's own tools find it: environment, profiles, AWS_ENDPOINT_URL.
+    """
+    ctx.obj = Target(stack, profile, region)

@@ -1,0 +1,1 @@
+"""The verbs of the `deployer` command: one verb, one file, one function."""

@@ -1,0 +1,142 @@
+"""Following a pushed digest until its deployment has ended, and telling what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import Protocol
+
+import click
+
+from deployer.aws.bounded import printable
+from deployer.commands.parts.standing import CLOCK_SKEW, EXIT_CODES, Outcome, Standing, stand
+from deployer.commands.parts.target import Stack, plain, understood
+from deployer.message import compose
+from deployer.model import Book, Deployment, short
+from deployer.ports import Clock, LookAgain
+
+POLL_SECONDS = 1.0
+# Among so many of the last deployments the digest's own is looked for.
+RECENT = 50
+
+
+class Ledger(Protocol):
+    """What is read of `ports.Ledger`, by Query alone."""
+
+    def look(self) -> Book:
+        """What is going on now."""
+
+    def history(self, limit: int) -> list[Deployment]:
+        """The deployments that ended, newest first."""
+
+
+def follow(
+    ledger: Ledger, digest: str, since: datetime, clock: Clock, tell: Callable[[str], None]
+) -> Standing:
+    """Look until the deployment has ended or the clock's time is over, and tell each move once.
+
+    What AWS does not answer now is asked again, and told when that begins.
+    """
+    told = _Told(tell)
+    standing = Standing(Outcome.NEVER_SEEN)
+    while True:
+        try:
+            standing = _look(ledger, digest, since)
+        except LookAgain as error:
+            if not standing.trouble:
+                tell(f"looking again: {plain(str(error))}")
+            standing = replace(standing, trouble=plain(str(error)))
+        told.moves(standing)
+        if standing.ended or clock.remaining() <= 0:
+            return standing
+        clock.sleep(POLL_SECONDS)
+
+
+def _look(ledger: Ledger, digest: str, since: datetime) -> Standing:
+    book = ledger.look()
+    standing = stand(digest, since, book, ())
+    # The history is long, and is read only when it can change the answer. After the book: see `stand`.
+    return standing if standing.deployment else stand(digest, since, book, ledger.history(RECENT))
+
+
+class _Told:
+    """How much has been told of each deployment's timeline."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._moves: dict[str, int] = {}
+
+    def moves(self, standing: Standing) -> None:
+        """Tell what is new."""
+        deployment = standing.deployment
+        if deployment is None:
+            return
+        if deployment.id not in self._moves:
+            if standing.before:
+                self._tell("nothing new was asked for; the digest was dealt with before, like this:")
+            asked = f"{deployment.requested_at:%Y-%m-%d %H:%M:%S} UTC"
+            self._tell(f"deployment {plain(deployment.id)}, asked for by {deployment.source}, {asked}")
+        for moment in deployment.timeline[self._moves.get(deployment.id, 0) :]:
+            self._tell(f"{moment.at:%H:%M:%S}  {moment.phase:<10}  {plain(moment.because)}")
+        self._moves[deployment.id] = len(deployment.timeline)
+
+
+def follow_to_the_end(stack: Stack, digest: str, since: datetime, clock: Clock, *, as_json: bool) -> int:
+    """Follow the digest, tell what became of it, and give back the exit code for that.
+
+    The moves and a good end go to stdout, any other end to stderr. With `as_json`, stdout has one JSON object
+    and nothing else.
+    """
+    ledger = stack.ledger()
+    names = {"service": stack.output("ServiceFunctionName"), "deployer": stack.output("DeployerName")}
+    click.echo(f"waiting for the deployment of {short(digest)} in the stack {plain(stack.name)}", err=True)
+    with understood("reading the ledger"):
+        standing = follow(ledger, digest, since, clock, lambda line: click.echo(line, err=as_json))
+    if as_json:
+        click.echo(json.dumps(record(digest, standing)))
+    live = standing.outcome is Outcome.LIVE
+    if not (live and as_json):
+        click.echo(end(digest, since, standing, **names), err=not live)
+    return EXIT_CODES[standing.outcome]
+
+
+def end(digest: str, since: datetime, standing: Standing, *, service: str, deployer: str) -> str:
+    """What became of the digest, for people. `service` and `deployer` as in `message.compose`."""
+    deployment = standing.deployment
+    trouble = f" The last look at the ledger failed: {standing.trouble}." if standing.trouble else ""
+    if deployment is None:
+        return (
+            f"{service}: nothing was seen of a deployment of {digest} since "
+            f"{since - CLOCK_SKEW:%Y-%m-%d %H:%M:%S} UTC.{trouble} Was it pushed under the release tag, to "
+            "this stack's repository? If it was pushed earlier, say when with --since."
+        )
+    if standing.outcome is Outcome.GOING_ON:
+        return (
+            f"{service}: the deployment of {digest} has not ended yet: it is {deployment.phase} since "
+            f"{deployment.since:%H:%M:%S} UTC ({plain(deployment.because) or 'it waits for its turn'})."
+            f"{trouble} It goes on by itself; wait for it again."
+        )
+    # Without its last part, the timeline: that has been told move by move.
+    body = compose(deployment, service=service, deployer=deployer).body
+    return printable(body.strip().rpartition("\n\n")[0])
+
+
+def record(digest: str, standing: Standing) -> dict[str, object]:
+    """What became of the digest, for programs."""
+    told: dict[str, object] = {"digest": digest, "outcome": standing.outcome, "deployment": None}
+    deployment = standing.deployment
+    if deployment:
+        told |= {
+            "deployment": deployment.id,
+            "phase": deployment.phase,
+            "because": deployment.because,
+            "failure": deployment.failure,
+            "version": deployment.version,
+            "revision": deployment.revision,
+            "requested_at": deployment.requested_at.isoformat(),
+            "in_phase_since": deployment.since.isoformat(),
+            "dealt_with_before": standing.before,
+        }
+    return told

@@ -1,0 +1,52 @@
+"""Which source a folder holds, by git."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+_GIT_SECONDS = 30
+
+
+def revision(folder: Path) -> str | None:
+    """The commit that `folder` is checked out from, with ``-dirty`` if anything in the folder differs from
+    it; None outside of a git checkout, or without git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return None
+    # A file that git does not know yet is built into the image as well.
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=normal", "--", ".")
+    return commit if changed == "" else f"{commit}-dirty"
+
+
+def source(folder: Path) -> str | None:
+    """Where the checkout comes from, without a password that may be in it; None if git does not know."""
+    url = _git(folder, "remote", "get-url", "origin")
+    if not url or "://" not in url:
+        return url or None  # git@host:path holds no password
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    """What git says, or None where it cannot."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    try:
+        asked = subprocess.run(  # noqa: S603  fixed words, and a folder that follows -C
+            [git, "-C", str(folder), *words],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return asked.stdout.strip() if asked.returncode == 0 else None

@@ -1,0 +1,158 @@
+"""What the command works on: a stack, found through its outputs, and AWS as AWS's own tools find it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from deployer.aws.bounded import first, printable
+from deployer.ports import LookAgain, Refused
+
+if TYPE_CHECKING:
+    import boto3
+    import botocore.config
+
+    from deployer.aws.ledger import DynamoLedger
+    from deployer.aws.registry import EcrRegistry
+
+UNUSABLE = 2
+_CONNECT_SECONDS = 5.0
+_READ_SECONDS = 20.0
+_TOLD = 600  # bytes of somebody else's words that are passed on
+
+
+class Unusable(click.ClickException):
+    """Usage or configuration is wrong: the verb could not do its work. Exit code 2, as click's own."""
+
+    exit_code = UNUSABLE
+
+
+def plain(text: str) -> str:
+    """Somebody else's words as one line of a bounded size, with nothing in it that moves a cursor."""
+    return first(" ".join(printable(text).split()), _TOLD)
+
+
+@contextmanager
+def understood(what: str) -> Iterator[None]:
+    """Around work with AWS that `what` describes: raises `Unusable` in place of what AWS and boto3 say."""
+    from botocore.exceptions import (
+        BotoCoreError,
+        NoCredentialsError,
+        NoRegionError,
+        PartialCredentialsError,
+        ProfileNotFound,
+    )
+
+    from deployer.aws.errors import translated
+    from deployer.aws.record import BadRecord
+
+    try:
+        with translated():
+            yield
+    except (LookAgain, Refused) as error:
+        raise Unusable(f"{what}: {plain(str(error))}") from error
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise Unusable(
+            f"{what}: there are no AWS credentials ({plain(str(error))}). Log in first, "
+            "or name a profile: deployer --profile NAME ..."
+        ) from error
+    except NoRegionError as error:
+        raise Unusable(f"{what}: which Region? Set AWS_REGION, or deployer --region NAME ...") from error
+    except ProfileNotFound as error:
+        raise Unusable(f"{plain(str(error))}. `aws configure list-profiles` lists them") from error
+    except (BadRecord, BotoCoreError) as error:
+        raise Unusable(f"{what}: {plain(str(error))}") from error
+
+
+@dataclass(frozen=True)
+class Target:
+    """The options that come before the verb."""
+
+    stack: str
+    profile: str | None = None
+    region: str | None = None
+
+    def find(self) -> Stack:
+        """The stack, by DescribeStacks: the one call to CloudFormation. Raises `Unusable`."""
+        import boto3
+
+        from deployer.aws.errors import translated
+
+        what = f"looking for the stack {plain(self.stack)}"
+        with understood(what):
+            session = boto3.Session(profile_name=self.profile, region_name=self.region)
+            client = session.client("cloudformation", config=_patience())
+            try:
+                with translated():
+                    [found] = client.describe_stacks(StackName=self.stack)["Stacks"]
+            except Refused as refusal:
+                if "does not exist" not in str(refusal):
+                    raise
+                raise Unusable(
+                    f"there is no stack {plain(self.stack)} in {session.region_name} of this account. "
+                    "Name the stack, the Region or the profile: deployer --stack NAME --region NAME "
+                    "--profile NAME ..."
+                ) from refusal
+        outputs = {each["OutputKey"]: each["OutputValue"] for each in found.get("Outputs", [])}
+        return Stack(self.stack, session, outputs)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of template.yaml."""
+
+    name: str
+    session: boto3.Session
+    outputs: Mapping[str, str]
+
+    def output(self, name: str) -> str:
+        """An output, or `Unusable`."""
+        try:
+            return self.outputs[name]
+        except KeyError:
+            raise Unusable(
+                f"the stack {plain(self.name)} has no output {name}: it is another stack, not complete "
+                "yet, or made by an older template.yaml. Wait for it, update it, or name the right one: "
+                "deployer --stack NAME ..."
+            ) from None
+
+    def ledger(self) -> DynamoLedger:
+        """What the deployer remembers."""
+        from deployer.aws.ledger import DynamoLedger
+
+        client = self.session.client("dynamodb", config=_patience())
+        return DynamoLedger(client, self.output("LedgerName"), self.output("ServiceFunctionName"))
+
+    def registry(self) -> EcrRegistry:
+        """The repository that releases are pushed to."""
+        from deployer.aws.registry import EcrRegistry
+
+        client = self.session.client("ecr", config=_patience())
+        return EcrRegistry(client, self.output("RepositoryUri").partition("/")[2])
+
+    def docker_password(self) -> str:
+        """What Docker logs in to ECR with, as user AWS, for 12 hours. It is a secret.
+
+        https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html
+        """
+        import base64
+
+        with understood("asking ECR for Docker's login"):
+            client = self.session.client("ecr", config=_patience())
+            [given] = client.get_authorization_token()["authorizationData"]
+        return base64.b64decode(given["authorizationToken"]).decode().partition(":")[2]
+
+
+def _patience() -> botocore.config.Config:
+    from botocore.config import Config
+
+    return Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        user_agent_extra="self-deploying-lambda",
+    )
