@@ -8,6 +8,11 @@ VENV := .venv
 # `.venv/bin/python -m tool`, never `.venv/bin/tool`: it works wherever the checkout's path leads.
 RUN := $(VENV)/bin/python -m
 READY := $(VENV)/.ready
+# Tools whose pins fit neither ours nor one another's: each has a lock file and a virtual environment of its own.
+TOOLS := .tools
+SAM := $(TOOLS)/sam/.ready
+CHECKOV := $(TOOLS)/checkov/.ready
+LINT := $(TOOLS)/lint/.ready
 
 .PHONY: help
 help: ## this list
@@ -23,6 +28,12 @@ $(READY): requirements.lock
 	@$(RUN) pip install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@# pip's script for the AWS CLI does not start from a path with a space in it.
 	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m awscli "$$@"\n' >$(VENV)/bin/aws
+	@touch $@
+
+$(TOOLS)/%/.ready: tools/%.lock | $(READY)
+	@echo "setup: installing the locked tools of $< into $(@D) (once)"
+	@$(RUN) venv --clear $(@D)
+	@$(@D)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 
 .PHONY: setup
@@ -46,11 +57,38 @@ coverage: $(READY) ## line and branch coverage of the core, which must be 100 %
 	@$(RUN) coverage report
 
 .PHONY: lint
-lint: $(READY) ## format, lint and types
+lint: $(READY) ## format, lint, types, and what `make validate` does
 	@$(RUN) ruff format --check .
 	@$(RUN) ruff check .
 	@$(RUN) mypy
+	@$(MAKE) --no-print-directory validate
+
+# SAM and checkov look for news of themselves at every chance, and SAM for credentials; here they ask nobody.
+OFFLINE := AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true SAM_CLI_TELEMETRY=0 \
+  __SAM_CLI_APP_DIR=.build/sam CKV_SKIP_PACKAGE_UPDATE_CHECK=true
+BUILT := .build/package/.checked
+
+.PHONY: validate
+validate: $(READY) $(CHECKOV) $(LINT) $(BUILT) ## the template, the package that SAM builds from it, and all YAML
 	@$(VENV)/bin/cfn-lint template.yaml
+	@$(OFFLINE) $(TOOLS)/checkov/bin/python -m checkov.main --file template.yaml --framework cloudformation \
+	  --skip-download --compact --quiet
+	@$(TOOLS)/lint/bin/python -m yamllint --strict .
+	@$(TOOLS)/lint/bin/python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(TOOLS)/lint/bin/python -m check_jsonschema --builtin-schema custom.github-workflows-require-timeout \
+	  .github/workflows/*.yml
+	@$(TOOLS)/lint/bin/zizmor --offline --quiet --strict-collection --pedantic .github/workflows
+
+# Built and imported again only when something in it has changed; folders are named for files that are gone.
+$(BUILT): $(SAM) Makefile template.yaml samconfig.toml tools/check_package.py requirements.lock \
+  $(shell find deployer -name __pycache__ -prune -o -print)
+	@mkdir -p .build/sam
+	@echo '{"lastVersionCheck": 4102444800}' >.build/sam/metadata.json
+	@$(OFFLINE) $(TOOLS)/sam/bin/python -m samcli validate --lint
+	@PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" $(OFFLINE) $(TOOLS)/sam/bin/python -m samcli build \
+	  --build-dir .build/package >.build/package.log 2>&1 || { cat .build/package.log; exit 1; }
+	@$(RUN) tools.check_package .build/package $(RUNTIME_BRINGS)
+	@touch $@
 
 .PHONY: docs
 docs: $(READY) ## draw again what documents show of the code
@@ -73,6 +111,8 @@ lock: ## pin the dependencies again, with hashes (needs uv)
 	  --python-platform x86_64-manylinux2014 $(addprefix --no-emit-package ,$(RUNTIME_BRINGS)) $(PIN) deployer/requirements.txt
 	cd service && uv pip compile requirements.in --no-deps --constraints ../requirements.lock --universal \
 	  --python-version 3.12 $(PIN) requirements.txt
+	for tool in sam checkov lint; do \
+	  uv pip compile tools/$$tool.in --universal --python-version 3.11 $(PIN) tools/$$tool.lock; done
 
 # What `sam build` runs, in a copy of this folder, for the functions whose code is the deployer's package.
 .PHONY: build-Deployer build-DashboardFunction build-PlaceholderFunction
@@ -82,9 +122,9 @@ build-Deployer build-DashboardFunction build-PlaceholderFunction:
 	@# The command is for people; a change to it is no change of the functions.
 	cd "$(ARTIFACTS_DIR)/deployer" && rm -rf cli.py __main__.py commands
 	find "$(ARTIFACTS_DIR)" -name __pycache__ -prune -exec rm -rf {} +
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --only-binary :all: \
-	  --platform manylinux2014_x86_64 --python-version 3.12 --target "$(ARTIFACTS_DIR)" -r deployer/requirements.txt
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --no-compile \
+	  --only-binary :all: --platform manylinux2014_x86_64 --python-version 3.12 --target "$(ARTIFACTS_DIR)" -r deployer/requirements.txt
 
 .PHONY: clean
 clean: ## remove what was built, and the virtual environment
-	rm -rf $(VENV) .build .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache mutants
+	rm -rf $(VENV) $(TOOLS) .build .aws-sam .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache mutants

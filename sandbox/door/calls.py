@@ -145,12 +145,6 @@ def _transaction(operation: Operation) -> Iterator[Call]:
             yield Call(f"dynamodb:{actions[kind]}", _table(parameters))
 
 
-def _stack(parameters: Parameters) -> str:
-    name = str(parameters.get("StackName") or "*")
-    # By name, the stack's unique id at the ARN's end is not known yet.
-    return name if name.startswith("arn:") else _arn("cloudformation", f"stack/{name}/*")
-
-
 def _topic(parameters: Parameters) -> str:
     # A message to a phone number has no topic and is a right on "*".
     return str(parameters.get("TopicArn") or parameters.get("TargetArn") or "*")
@@ -197,7 +191,6 @@ def _list(parameters: Parameters, name: str) -> list[str]:
 
 
 _TABLE: dict[str, _Row] = {
-    "cloudformation:DescribeStacks": _on(_stack),
     "dynamodb:GetItem": _on(_table),
     "dynamodb:PutItem": _on(_table),
     "dynamodb:UpdateItem": _on(_table),

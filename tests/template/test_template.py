@@ -568,6 +568,18 @@ def test_the_ledger_outlives_the_stack_and_can_be_restored() -> None:
     ]
 
 
+def test_each_check_of_checkov_that_is_skipped_has_its_reason() -> None:
+    skipped = [
+        (name, skip)
+        for name, resource in template()["Resources"].items()
+        for skip in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    ]
+
+    assert skipped
+    for name, skip in skipped:
+        assert len(skip["comment"]) > 10, f"{name}: {skip}"
+
+
 # The deployer's package
 
 

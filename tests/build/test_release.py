@@ -1,0 +1,402 @@
+"""buildspec.yml and the release workflow, run as CodeBuild and GitHub run them.
+
+Real are scripts/release, the image (of service/), its container and its checks, the AWS CLI and, in the
+sandbox, ECR. Stand-ins are Docker, `make setup`, the service's tests and the deployer's last word.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cfnlint.decode  # type: ignore[import-untyped]  # it has no types
+import pytest
+import yaml
+
+from sandbox.server import Sandbox
+from tests.build import docker, runner
+
+ROOT = Path(__file__).parents[2]
+WORKFLOW = ROOT / ".github/workflows/release.yml"
+CHECKS = '[{"path": "/health",\n "json": {"status": "ok"}}]'
+SOURCE = "https://example.com/team/service.git"
+
+
+class Project:
+    """A team's repository of images, and a checkout of its code to build."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.name = f"build-{uuid.uuid4().hex[:10]}"
+        self.ecr = sandbox.client("ecr")
+        created = self.ecr.create_repository(
+            repositoryName=self.name,
+            imageTagMutability="IMMUTABLE_WITH_EXCLUSION",
+            imageTagMutabilityExclusionFilters=[
+                {"filterType": "WILDCARD", "filter": name} for name in ("latest", "buildcache")
+            ],
+        )
+        self.uri = created["repository"]["repositoryUri"]
+        self.folder = folder
+        self.state = folder / "docker"
+        self.state.mkdir()
+        self.noted = folder / "calls"
+        self.workspace = folder / "a workspace"
+        for each in ("scripts", "service"):
+            ignored = shutil.ignore_patterns("__pycache__", ".chalice")
+            shutil.copytree(ROOT / each, self.workspace / each, ignore=ignored)
+        shutil.copy(ROOT / "buildspec.yml", self.workspace)
+        here = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m"]
+        programs = {
+            "docker": [*here, "tests.build.docker", str(self.state)],
+            "aws": [sys.executable, "-m", "awscli"],
+            "make": ["true"],
+        }
+        for name, arguments in programs.items():
+            runner.install(folder / "bin", name, arguments, self.noted)
+        steps = [*here, "tests.build.steps", str(self.state)]
+        runner.install(self.workspace / ".venv/bin", "python", steps, self.noted)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **self.sandbox.environment,
+            "PATH": runner.path(self.folder / "bin"),
+            "HOME": str(self.folder),
+        }
+
+    def build(self, revision: str = "1" * 40, **changed: str) -> runner.Build:
+        """What CodeBuild does with a commit."""
+        project = {
+            "REPOSITORY_URI": self.uri,
+            "RELEASE_TAG": "latest",
+            "PLATFORM": "linux/amd64",
+            "CHECKS": CHECKS,
+            "DEPLOYER_STACK": "team",
+            "CODEBUILD_RESOLVED_SOURCE_VERSION": revision,
+            "CODEBUILD_SOURCE_REPO_URL": SOURCE,
+        }
+        return runner.codebuild(self.workspace, self._fresh(), {**self.environment, **project, **changed})
+
+    def workflow(self, revision: str, stack: str) -> runner.Build:
+        """What GitHub does with a commit."""
+        contexts = {
+            "vars.DEPLOYER_STACK": stack,
+            "github.sha": revision,
+            "github.server_url": "https://example.com",
+            "github.repository": "team/service",
+        }
+        return runner.workflow(WORKFLOW, self.workspace, self._fresh(), self.environment, contexts)
+
+    def fail(self, **failures: str) -> None:
+        """From now on; nothing fails without arguments."""
+        (self.state / "failures.json").write_text(json.dumps(failures))
+
+    def tags(self) -> dict[str, str]:
+        """The digest of each tag in the registry."""
+        found = self.ecr.list_images(repositoryName=self.name)["imageIds"]
+        return {image["imageTag"]: image["imageDigest"] for image in found}
+
+    def calls(self, *beginnings: str) -> list[str]:
+        """The calls of programs that begin so, in order."""
+        noted = self.noted.read_text().splitlines() if self.noted.exists() else []
+        return [call for call in noted if call.startswith(beginnings)]
+
+    def labels(self, tag: str) -> dict[str, str]:
+        stored = self.sandbox.ecr.find(self.name, tag)
+        config = json.loads(self.sandbox.ecr.blob(self.name, json.loads(stored.manifest)["config"]["digest"]))
+        found: dict[str, str] = config["config"]["Labels"]
+        return found
+
+    def break_health(self) -> Callable[[], object]:
+        """The service is unwell from now on. Returns what mends it."""
+        file = self.workspace / "service/chalicelib/health.py"
+        text = file.read_text()
+        assert '["ENVIRONMENT"]' in text
+        file.write_text(text.replace('["ENVIRONMENT"]', '["ENVIRONMENT", "NEVER_SET"]'))
+        return lambda: file.write_text(text)
+
+    def _fresh(self) -> Path:
+        state = self.folder / uuid.uuid4().hex
+        state.mkdir()
+        return state
+
+
+def commit(number: int) -> str:
+    return f"{number}" * 40
+
+
+@pytest.fixture
+def project(sandbox: Sandbox, tmp_path: Path) -> Iterator[Project]:
+    made = Project(sandbox, tmp_path)
+    yield made
+    assert docker.running(made.state) == []
+
+
+@pytest.fixture(scope="module")
+def released(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, runner.Build]:
+    """A project that has built its first commit."""
+    project = Project(sandbox, tmp_path_factory.mktemp("released"))
+    return project, project.build(commit(1))
+
+
+# A healthy commit
+
+
+def test_a_commit_is_tested_built_checked_pushed_and_then_released(
+    released: tuple[Project, runner.Build],
+) -> None:
+    project, build = released
+
+    assert build.succeeded, build.log
+    digest = project.tags()["latest"]
+    assert project.tags() == {f"git-{commit(1)}": digest, "latest": digest}
+    steps = project.calls("make", "python", "docker run", "docker push", "aws ecr put-image")
+    assert [re.match(r"\S+( -m)?( \S+){1,2}", step)[0] for step in steps] == [  # type: ignore[index]
+        "make setup",
+        "python -m pytest tests/service",
+        "docker run --detach",
+        "python -m deployer checks",
+        f"docker push {project.uri}:git-{commit(1)}",
+        "aws ecr put-image",
+        "python -m deployer wait",
+    ]
+    assert f"{digest} is live" in build.log
+    assert docker.running(project.state) == []
+
+
+def test_an_image_says_where_it_came_from(released: tuple[Project, runner.Build]) -> None:
+    labels = released[0].labels("latest")
+
+    assert labels["org.opencontainers.image.revision"] == commit(1)
+    assert labels["org.opencontainers.image.source"] == SOURCE
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["org.opencontainers.image.created"])
+
+
+def test_the_registrys_password_is_not_in_the_log(released: tuple[Project, runner.Build]) -> None:
+    project, build = released
+    token = project.ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
+    password = base64.b64decode(token).decode().partition(":")[2]
+
+    assert password not in build.log
+
+
+def test_the_report_of_the_tests_is_where_codebuild_looks(released: tuple[Project, runner.Build]) -> None:
+    assert [report.name for report in released[1].reports["service"]] == ["service.xml"]
+
+
+# What goes wrong before the push
+
+
+def test_a_failing_test_of_the_service_ends_the_build(project: Project) -> None:
+    project.fail(pytest="1 failed")
+
+    build = project.build()
+
+    assert not build.succeeded
+    assert project.calls("docker", "aws") == []
+    assert build.reports["service"]
+
+
+def test_an_image_that_cannot_be_built_is_not_pushed(project: Project) -> None:
+    project.fail(buildx_build="ERROR: failed to solve: pip")
+
+    build = project.build()
+
+    assert not build.succeeded
+    assert "failed to solve" in build.log
+    assert project.tags() == {}
+
+
+def test_an_image_that_fails_its_checks_is_not_pushed(project: Project) -> None:
+    mend = project.break_health()
+    build = project.build()
+    tags = project.tags()
+
+    mend()
+    mended = project.build()
+
+    assert not build.succeeded
+    assert "got 503" in build.log
+    assert "POST /2015-03-31" in build.log, "the container's own log"
+    assert tags == {}
+    assert mended.succeeded
+
+
+def test_a_container_that_dies_at_once_shows_its_log(project: Project) -> None:
+    (project.workspace / "service/app.py").write_text("raise RuntimeError('no start')")
+
+    build = project.build()
+
+    assert not build.succeeded
+    assert "no start" in build.log
+    assert project.tags() == {}
+
+
+def test_a_build_that_is_stopped_leaves_nothing_behind_and_can_be_repeated(project: Project) -> None:
+    project.fail(interrupt="stopped")
+    stopped = project.build()
+    containers, tags = docker.running(project.state), project.tags()
+
+    project.fail()
+    again = project.build()
+
+    assert not stopped.succeeded
+    assert containers == []
+    assert tags == {}
+    assert again.succeeded
+    assert project.calls("docker buildx create") == project.calls("docker buildx create")[:1]
+
+
+@pytest.mark.parametrize("name", ["REPOSITORY_URI", "RELEASE_TAG", "PLATFORM", "CHECKS", "DEPLOYER_STACK"])
+def test_a_setting_that_is_missing_is_named_before_anything_is_done(project: Project, name: str) -> None:
+    build = project.build(**{name: ""})
+
+    assert not build.succeeded
+    assert f"release: {name} is not set" in build.log
+    assert project.calls("docker", "aws") == []
+
+
+# What goes wrong with the push
+
+
+def test_an_image_that_cannot_be_pushed_is_not_released(project: Project) -> None:
+    project.fail(push="denied: not authorized")
+
+    build = project.build()
+
+    assert not build.succeeded
+    assert "denied: not authorized" in build.log
+    assert project.tags() == {}
+
+
+def test_an_image_that_is_there_although_its_push_failed_is_released(project: Project) -> None:
+    # Such as when another build of the commit was first, and the tag is immutable.
+    project.fail(after_push="tag invalid: already exists and is immutable")
+
+    build = project.build(commit(1))
+
+    assert build.succeeded, build.log
+    assert project.tags()["latest"] == project.tags()[f"git-{commit(1)}"]
+
+
+def test_a_commit_that_was_built_before_is_released_from_its_image(project: Project) -> None:
+    project.build(commit(1))
+    first = project.tags()["latest"]
+    project.build(commit(2))
+    second = project.tags()["latest"]
+
+    back = project.build(commit(1))
+
+    assert back.succeeded, back.log
+    assert first != second
+    assert project.tags()["latest"] == first
+    assert len(project.calls("docker buildx build")) == 2
+    assert len(project.calls("docker push")) == 2
+
+
+def test_a_release_that_is_there_already_is_asked_for_whenever_it_was(
+    released: tuple[Project, runner.Build],
+) -> None:
+    project, _ = released
+
+    again = project.build(commit(1))
+
+    assert again.succeeded
+    assert len(project.calls("aws ecr put-image")) == 1
+    digest = project.tags()["latest"]
+    assert project.calls("python -m deployer wait")[-1].endswith(
+        f"--digest {digest} --since 1970-01-01T00:00:00Z"
+    )
+
+
+# What the deployer says
+
+
+def test_a_release_that_is_reverted_turns_the_build_red_with_the_reason(
+    released: tuple[Project, runner.Build],
+) -> None:
+    project, _ = released
+    project.fail(wait="reverted: GET /health answered 503")
+
+    build = project.build(commit(1))
+
+    project.fail()
+    assert not build.succeeded
+    assert "reverted: GET /health answered 503" in build.log
+
+
+def test_a_release_that_a_newer_push_took_over_from_is_no_failure(
+    released: tuple[Project, runner.Build],
+) -> None:
+    project, _ = released
+    project.fail(superseded="a newer push took over")
+
+    build = project.build(commit(1))
+
+    project.fail()
+    assert build.succeeded
+    assert "a newer push took over" in build.log
+
+
+# GitHub
+
+
+def test_github_releases_as_codebuild_does(project: Project) -> None:
+    outputs = {
+        "RepositoryUri": project.uri,
+        "ReleaseTag": "latest",
+        "Platform": "linux/amd64",
+        "Checks": CHECKS,
+    }
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
+    }
+    cloudformation = project.sandbox.client("cloudformation")
+    cloudformation.create_stack(StackName=project.name, TemplateBody=json.dumps(template))
+
+    build = project.workflow(commit(1), project.name)
+
+    assert build.succeeded, build.log
+    assert project.tags()["latest"] == project.tags()[f"git-{commit(1)}"]
+    labels = project.labels("latest")
+    assert labels["org.opencontainers.image.source"] == "https://example.com/team/service"
+
+
+def test_github_and_codebuild_run_the_same_commands() -> None:
+    spec = runner.buildspec((ROOT / "buildspec.yml").read_text())
+    [job] = yaml.safe_load(WORKFLOW.read_text())["jobs"].values()
+
+    on_codebuild = [command for phase in spec["phases"].values() for command in phase["commands"]]
+    on_github = [step["run"] for step in job["steps"] if "run" in step]
+
+    # CodeBuild's variables are the environment of GitHub's step; and CodeBuild need not ask the stack.
+    bare = [re.sub(r"^([A-Z]+=\S+ )+", "", command) for command in on_codebuild]
+    assert bare == [command for command in on_github if "describe-stacks" not in command]
+
+
+def test_the_workflow_asks_for_outputs_that_the_stack_has() -> None:
+    template, problems = cfnlint.decode.decode(str(ROOT / "template.yaml"))
+    asked = re.findall(r"\b([A-Z][A-Za-z]+)=[A-Z_]+\b", WORKFLOW.read_text())
+
+    assert problems == []
+    assert asked == ["RepositoryUri", "ReleaseTag", "Platform", "Checks"]
+    assert set(asked) <= set(template["Outputs"])
+
+
+def test_the_workflow_may_do_little_and_runs_pinned_actions_only() -> None:
+    workflow = yaml.safe_load(WORKFLOW.read_text())
+    [job] = workflow["jobs"].values()
+
+    assert workflow["permissions"] == {}
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    assert "secrets." not in WORKFLOW.read_text()
+    for step in job["steps"]:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", step.get("uses", "a/b@" + "0" * 40))
