@@ -93,6 +93,8 @@ $(BUILT): $(SAM) Makefile template.yaml samconfig.toml tools/check_package.py re
 .PHONY: docs
 docs: $(READY) ## draw again what documents show of the code
 	@$(RUN) docs.draw_phases
+	@$(RUN) docs.draw_iam
+	@$(RUN) docs.draw_costs
 
 .PHONY: mutate
 mutate: $(READY) ## break every decision in rollout.py and see a test notice (a minute)
