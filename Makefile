@@ -74,8 +74,8 @@ validate: $(READY) $(CHECKOV) $(LINT) $(BUILT) ## the template, the package that
 	@$(OFFLINE) $(TOOLS)/checkov/bin/python -m checkov.main --file template.yaml --framework cloudformation \
 	  --skip-download --compact --quiet
 	@$(TOOLS)/lint/bin/python -m yamllint --strict .
-	@$(TOOLS)/lint/bin/python -m check_jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
-	@$(TOOLS)/lint/bin/python -m check_jsonschema --builtin-schema custom.github-workflows-require-timeout \
+	@$(TOOLS)/lint/bin/python -m check_jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(TOOLS)/lint/bin/python -m check_jsonschema --quiet --builtin-schema custom.github-workflows-require-timeout \
 	  .github/workflows/*.yml
 	@$(TOOLS)/lint/bin/zizmor --offline --quiet --strict-collection --pedantic .github/workflows
 

@@ -23,8 +23,9 @@ from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import boto3
+
 from sandbox.building import images
-from sandbox.clients import client
 from sandbox.waiting import until
 
 ARCHITECTURES = {f"linux/{platform}": name for name, platform in images.PLATFORMS.items()}
@@ -111,7 +112,7 @@ class Docker:
         if not login.exists() or login.read_text() != registry:
             raise DockerError("no basic auth credentials")
         built: images.BuiltImage = pickle.loads(self._image(given.image).read_bytes())
-        ecr = client("ecr", os.environ)
+        ecr = boto3.client("ecr")
         try:
             images.upload(built, ecr, repository, tag)
         except ecr.exceptions.ImageTagAlreadyExistsException as error:
@@ -132,7 +133,15 @@ class Docker:
 
 def running(state: Path) -> list[str]:
     """The containers that nobody has removed."""
-    return [pid.parent.name for pid in state.glob("*.container/pid")]
+    return [pid.parent.name.removesuffix(".container") for pid in state.glob("*.container/pid")]
+
+
+def remove_all(state: Path) -> list[str]:
+    """Remove the containers that nobody has removed, and say which."""
+    left = running(state)
+    for container in left:
+        Docker(state).rm(argparse.Namespace(container=container))
+    return left
 
 
 def arguments(words: list[str]) -> argparse.Namespace:

@@ -136,14 +136,17 @@ def commit(number: int) -> str:
 def project(sandbox: Sandbox, tmp_path: Path) -> Iterator[Project]:
     made = Project(sandbox, tmp_path)
     yield made
-    assert docker.running(made.state) == []
+    assert docker.remove_all(made.state) == []
 
 
 @pytest.fixture(scope="module")
-def released(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, runner.Build]:
+def released(
+    sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Project, runner.Build]]:
     """A project that has built its first commit."""
     project = Project(sandbox, tmp_path_factory.mktemp("released"))
-    return project, project.build(commit(1))
+    yield project, project.build(commit(1))
+    docker.remove_all(project.state)
 
 
 # A healthy commit

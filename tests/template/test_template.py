@@ -84,6 +84,13 @@ def test_every_parameter_is_described_and_bounded() -> None:
         assert parameter.keys() & {"AllowedValues", "AllowedPattern", "MaxLength", "MaxValue"}, name
 
 
+def test_every_parameter_is_used() -> None:  # cfn-lint does not look where SAM transforms
+    used = json.dumps([template()[section] for section in ("Conditions", "Resources", "Outputs")])
+
+    for name in template()["Parameters"]:
+        assert f'{{"Ref": "{name}"}}' in used or f"${{{name}}}" in used, name
+
+
 def test_every_default_is_within_its_own_bounds() -> None:
     assert set(stack.parameter_values(template(), KEY)) == set(template()["Parameters"])
 
