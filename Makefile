@@ -80,7 +80,7 @@ validate: $(READY) $(CHECKOV) $(LINT) $(BUILT) ## the template, the package that
 	@$(TOOLS)/lint/bin/zizmor --offline --quiet --strict-collection --pedantic .github/workflows
 
 # Built and imported again only when something in it has changed; folders are named for files that are gone.
-$(BUILT): $(SAM) Makefile template.yaml samconfig.toml tools/check_package.py requirements.lock \
+$(BUILT): $(SAM) Makefile template.yaml samconfig.toml tools/check_package.py tools/check_guide.py requirements.lock \
   $(shell find deployer -name __pycache__ -prune -o -print)
 	@mkdir -p .build/sam
 	@echo '{"lastVersionCheck": 4102444800}' >.build/sam/metadata.json
@@ -88,6 +88,7 @@ $(BUILT): $(SAM) Makefile template.yaml samconfig.toml tools/check_package.py re
 	@PATH="$(CURDIR)/$(TOOLS)/sam/bin:$$PATH" $(OFFLINE) $(TOOLS)/sam/bin/python -m samcli build \
 	  --build-dir .build/package >.build/package.log 2>&1 || { cat .build/package.log; exit 1; }
 	@$(RUN) tools.check_package .build/package $(RUNTIME_BRINGS)
+	@$(OFFLINE) $(TOOLS)/sam/bin/python tools/check_guide.py .build/package/template.yaml
 	@touch $@
 
 .PHONY: docs
