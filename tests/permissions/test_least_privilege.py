@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from deployer.model import Phase
 from deployer.ports import Refused
+from docs import draw_iam
 from docs.draw_iam import grants, told
 from sandbox.server import Sandbox
 from tests.permissions.account import Account, Failed
@@ -26,6 +27,16 @@ def account(sandbox: Sandbox) -> Account:
 def test_every_grant_has_a_story_or_says_why_not_and_every_story_a_grant() -> None:
     assert {grant.name for grant in grants()} == STORIES.keys() | UNSHOWN.keys()
     assert not STORIES.keys() & UNSHOWN.keys()
+
+
+def test_the_page_about_permissions_is_what_the_template_says() -> None:
+    assert draw_iam.page() == draw_iam.PAGE.read_text(encoding="utf-8"), "run `make docs`"
+
+
+def test_every_grant_on_the_page_has_a_reason_for_each_action() -> None:
+    for grant in grants():
+        for action, why in grant.actions:
+            assert len(why) > 5, (grant.name, action)
 
 
 @pytest.mark.parametrize("grant", STORIES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from docs import draw_costs
 from docs.draw_phases import PAGE, diagram, page
 
 
@@ -21,3 +22,16 @@ def test_every_move_is_drawn() -> None:
 def test_a_page_without_its_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="the page must have the lines"):
         page("nothing here")
+
+
+def test_the_table_of_costs_is_what_its_reckoning_gives() -> None:
+    text = draw_costs.PAGE.read_text()
+
+    assert draw_costs.page(text) == text, "run `make docs`"
+
+
+def test_a_line_of_costs_says_how_it_is_reckoned() -> None:
+    sweeps = draw_costs.idle()[0]
+
+    assert sweeps.dollars == pytest.approx(43_800 * (0.25 * 0.5 * 0.0000166667 + 0.2 / 1e6))
+    assert "43,800 * (0.25 s * 0.5 GB" in sweeps.reckoning
