@@ -98,6 +98,34 @@ def test_a_tag_is_a_way_to_find_a_digest(pushed: Pushed) -> None:
     assert pushed.registry.tagged("stable") is None
 
 
+def test_a_mark_goes_from_one_image_to_another_and_takes_no_other_tag_along(pushed: Pushed) -> None:
+    first = pushed.push(pushed.image(), "git-1")
+    second = pushed.push(pushed.image(labels={"release": "2"}), "git-2")
+
+    pushed.registry.mark(first, "live")
+    pushed.registry.mark(second, "live")
+    pushed.registry.mark(second, "live")
+
+    assert pushed.registry.tagged("live") == second
+    assert (pushed.registry.tagged("git-1"), pushed.registry.tagged("git-2")) == (first, second)
+
+
+def test_what_is_gone_cannot_be_marked(pushed: Pushed) -> None:
+    with pytest.raises(Refused, match="cannot be tagged live: it is not in the repository"):
+        pushed.registry.mark(DIGEST, "live")
+
+
+def test_a_tag_that_may_not_move_is_not_moved(pushed: Pushed) -> None:
+    first = pushed.push(pushed.image(), "live")
+    second = pushed.push(pushed.image(labels={"release": "2"}), "git-2")
+    pushed.client.put_image_tag_mutability(repositoryName=pushed.name, imageTagMutability="IMMUTABLE")
+
+    with pytest.raises(Refused, match="PutImage: ImageTagAlreadyExistsException"):
+        pushed.registry.mark(second, "live")
+
+    assert pushed.registry.tagged("live") == first
+
+
 def test_an_image_that_was_deleted_is_gone(pushed: Pushed) -> None:
     digest = pushed.push(pushed.image(), "latest")
     assert pushed.registry.present(digest)

@@ -98,3 +98,12 @@ def test_a_start_with_bad_settings_says_which(lines: Lines, monkeypatch: pytest.
 
     with pytest.raises(BadSettings, match="TABLE_NAME is not set"):
         handler.on_event(PUSH, CONTEXT)
+
+
+def test_what_is_not_protected_is_counted_under_the_name_that_the_alarm_watches(lines: Lines) -> None:
+    handler.PowertoolsJournal().unprotected(PermissionError("PutImage"))
+    handler.on_event({}, CONTEXT)
+
+    logged = lines()
+    assert "LiveUnprotected" in counted(logged)
+    assert any(line.get("error") == "PutImage" for line in logged)
