@@ -9,7 +9,6 @@ import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -51,9 +50,7 @@ class Team:
     def deploy(self, **parameters: str) -> dict[str, str]:
         """Create the stack or update it: a parameter that is not given has its default. Gives its outputs."""
         names = {"ServiceName": self.name, "RepositoryName": self.repository}
-        return stack.deploy(
-            self.sandbox.client, TEMPLATE, {**PARAMETERS, **names, **parameters}, self.name
-        )
+        return stack.deploy(self.sandbox.client, TEMPLATE, {**PARAMETERS, **names, **parameters}, self.name)
 
     def physical(self, logical_id: str) -> str:
         """The physical id of one of the stack's resources."""
@@ -120,10 +117,10 @@ class Team:
         )
         try:
             with build_opener(ProxyHandler({})).open(request, timeout=60) as answer:
-                return Answer(HTTPStatus(answer.status), answer.headers, answer.read().decode())
+                return Answer(answer.status, dict(answer.headers), answer.read().decode())
         except HTTPError as error:
             with error:
-                return Answer(HTTPStatus(error.code), error.headers, error.read().decode())
+                return Answer(error.code, dict(error.headers), error.read().decode())
 
     # -- people
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -81,7 +81,7 @@ def waiting_at(pipe: Path) -> dict[str, bytes]:
 
 
 @contextmanager
-def gate(pipe: Path) -> Iterator[object]:
+def gate(pipe: Path) -> Iterator[Callable[[], bool]]:
     """A pipe that nobody passes while this lasts; gives what says whether somebody waits at it."""
     os.mkfifo(pipe)
     held: list[int] = []
