@@ -164,7 +164,11 @@ class Controller:
         released = (d for d in self.ledger.history(_RECENT) if d.phase is Phase.SUCCEEDED and d.previous)
         self.ports.notifier.send(
             about_alarm(
-                alarm, next(released, None), service=self.service.function, deployer=self.service.deployer
+                alarm,
+                next(released, None),
+                service=self.service.function,
+                deployer=self.service.deployer,
+                placeholder=self.service.placeholder,
             )
         )
 

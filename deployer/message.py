@@ -40,13 +40,16 @@ def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
     return Message(subject, "\n\n".join(part for part in parts if part) + "\n", thread=deployment.id)
 
 
-def about_alarm(alarm: Alarm, released: Deployment | None, *, service: str, deployer: str) -> Message:
+def about_alarm(
+    alarm: Alarm, released: Deployment | None, *, service: str, deployer: str, placeholder: str
+) -> Message:
     """The message about an alarm of the service: what rang, next to what went live last.
 
     `released` is the last deployment that changed what users are on; `service`, `deployer` as in `compose`.
+    `placeholder` is the digest that answers nobody, so that no one is sent back to it.
     """
     first = f"{service}: alarm {alarm.name} went red at {alarm.since:%Y-%m-%d %H:%M:%S} UTC"
-    parts = [f"{first}: {alarm.because}", _released(released, alarm, service, deployer)]
+    parts = [f"{first}: {alarm.because}", _released(released, alarm, service, deployer, placeholder)]
     thread = released.id if released else alarm.name
     return Message(f"{service}: alarm {alarm.name} went red", "\n\n".join(parts) + "\n", thread)
 
@@ -74,17 +77,24 @@ def chat(message: Message) -> str:
     )
 
 
-def _released(released: Deployment | None, alarm: Alarm, service: str, deployer: str) -> str:
+def _released(
+    released: Deployment | None, alarm: Alarm, service: str, deployer: str, placeholder: str
+) -> str:
     if released is None or released.previous is None:
         return "No release went live lately, so look for the cause elsewhere: at the function's log first."
     minutes = (alarm.since - released.since).total_seconds() / 60
     when = (
         f"{minutes:.0f} minutes before" if 0 <= minutes < 120 else f"at {released.since:%Y-%m-%d %H:%M} UTC"
     )
+    last = f"The last release, {_release(released)}, went live {when}."
+    if released.previous.image.digest == placeholder:
+        return (
+            f"{last} It was the first one, so there is nothing to go back to.\n\n"
+            "Next: if the release is to blame, push a fix; it deploys as always."
+        )
     hold = _command(deployer, command="hold", by="YOUR NAME", because=f"alarm {alarm.name}"[:100])
     return (
-        f"The last release, {_release(released)}, went live {when}. "
-        f"Before it: {_version(released.previous)}.\n\n"
+        f"{last} Before it: {_version(released.previous)}.\n\n"
         f"Next: if the release is to blame, hold deployments, and take users back:\n{hold}\n"
         f"{_move_live(service, released.previous)}\n"
         "Then push a fix, and resume."

@@ -260,12 +260,13 @@ def mark(live: Version, marks: Marks, placeholder: str | None) -> MarkImage | No
     hold: what a person went back to by hand must not expire either.
 
     The tag `previous` goes to what `live` marked so far *before* `live` moves on, so that at every moment, a
-    crash between the two included, both the way here and the way back are protected.
+    crash between the two included, both the way here and the way back are protected. Except when a person
+    went back to what has the tag `previous`: taking it away would leave what users are on without any.
     """
     digest = live.image.digest
     if digest in (placeholder, marks.live):
         return None
-    if marks.live and marks.previous != marks.live:
+    if marks.live and marks.previous not in (marks.live, digest):
         return MarkImage(marks.live, PREVIOUS_TAG)
     return MarkImage(digest, LIVE_TAG)
 

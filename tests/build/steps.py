@@ -4,9 +4,9 @@
     python -m tests.build.steps STATE -m deployer checks ... really judges the container at --url
     python -m tests.build.steps STATE -m deployer wait ...   says that the digest is live
 
-STATE/failures.json, which a test writes, says what goes otherwise, as for the stand-in Docker: `pytest`,
-`wait` and `superseded` with a message, and `interrupt`, which ends the script that asks for checks, as when a
-build is stopped.
+STATE/failures.json, which a test writes, says what goes otherwise, as for the stand-in Docker: `pytest`
+and `superseded` with a message, and `interrupt`, which ends the script that asks for checks, as when a build
+is stopped.
 """
 
 from __future__ import annotations
@@ -64,8 +64,6 @@ def checks(state: Path, given: argparse.Namespace) -> None:
 def wait(state: Path, given: argparse.Namespace) -> None:
     if datetime.fromisoformat(given.since).tzinfo is None or not given.digest.startswith("sha256:"):
         sys.exit("a time with a zone, and a digest")
-    if wanted := failure(state, "wait"):
-        sys.exit(wanted)
     if wanted := failure(state, "superseded"):
         sys.stderr.write(f"{wanted}\n")
         sys.exit(3)

@@ -9,10 +9,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
-import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import cfnlint.decode  # type: ignore[import-untyped]  # it has no types
@@ -21,17 +19,16 @@ import yaml
 
 from sandbox.server import Sandbox
 from tests.build import docker, runner
+from tests.build.checkout import ROOT, SOURCE, WORKFLOW, Checkout, commit
 
-ROOT = Path(__file__).parents[2]
-WORKFLOW = ROOT / ".github/workflows/release.yml"
 CHECKS = '[{"path": "/health",\n "json": {"status": "ok"}}]'
-SOURCE = "https://example.com/team/service.git"
 
 
-class Project:
+class Project(Checkout):
     """A team's repository of images, and a checkout of its code to build."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        super().__init__(folder)
         self.sandbox = sandbox
         self.name = f"build-{uuid.uuid4().hex[:10]}"
         self.ecr = sandbox.client("ecr")
@@ -43,35 +40,8 @@ class Project:
             ],
         )
         self.uri = created["repository"]["repositoryUri"]
-        self.folder = folder
-        self.state = folder / "docker"
-        self.state.mkdir()
-        self.noted = folder / "calls"
-        self.workspace = folder / "a workspace"
-        for each in ("scripts", "service"):
-            ignored = shutil.ignore_patterns("__pycache__", ".chalice")
-            shutil.copytree(ROOT / each, self.workspace / each, ignore=ignored)
-        shutil.copy(ROOT / "buildspec.yml", self.workspace)
-        here = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m"]
-        programs = {
-            "docker": [*here, "tests.build.docker", str(self.state)],
-            "aws": [sys.executable, "-m", "awscli"],
-            "make": ["true"],
-        }
-        for name, arguments in programs.items():
-            runner.install(folder / "bin", name, arguments, self.noted)
-        steps = [*here, "tests.build.steps", str(self.state)]
-        runner.install(self.workspace / ".venv/bin", "python", steps, self.noted)
 
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            **self.sandbox.environment,
-            "PATH": runner.path(self.folder / "bin"),
-            "HOME": str(self.folder),
-        }
-
-    def build(self, revision: str = "1" * 40, **changed: str) -> runner.Build:
+    def codebuild(self, revision: str = commit(1), **changed: str) -> runner.Build:
         """What CodeBuild does with a commit."""
         project = {
             "REPOSITORY_URI": self.uri,
@@ -79,12 +49,10 @@ class Project:
             "PLATFORM": "linux/amd64",
             "CHECKS": CHECKS,
             "DEPLOYER_STACK": "team",
-            "CODEBUILD_RESOLVED_SOURCE_VERSION": revision,
-            "CODEBUILD_SOURCE_REPO_URL": SOURCE,
         }
-        return runner.codebuild(self.workspace, self._fresh(), {**self.environment, **project, **changed})
+        return self.build(revision, {**self.sandbox.environment, **project, **changed})
 
-    def workflow(self, revision: str, stack: str) -> runner.Build:
+    def github(self, revision: str, stack: str) -> runner.Build:
         """What GitHub does with a commit."""
         contexts = {
             "vars.DEPLOYER_STACK": stack,
@@ -92,44 +60,18 @@ class Project:
             "github.server_url": "https://example.com",
             "github.repository": "team/service",
         }
-        return runner.workflow(WORKFLOW, self.workspace, self._fresh(), self.environment, contexts)
-
-    def fail(self, **failures: str) -> None:
-        """From now on; nothing fails without arguments."""
-        (self.state / "failures.json").write_text(json.dumps(failures))
+        return self.workflow(self.sandbox.environment, contexts)
 
     def tags(self) -> dict[str, str]:
         """The digest of each tag in the registry."""
         found = self.ecr.list_images(repositoryName=self.name)["imageIds"]
         return {image["imageTag"]: image["imageDigest"] for image in found}
 
-    def calls(self, *beginnings: str) -> list[str]:
-        """The calls of programs that begin so, in order."""
-        noted = self.noted.read_text().splitlines() if self.noted.exists() else []
-        return [call for call in noted if call.startswith(beginnings)]
-
     def labels(self, tag: str) -> dict[str, str]:
         stored = self.sandbox.ecr.find(self.name, tag)
         config = json.loads(self.sandbox.ecr.blob(self.name, json.loads(stored.manifest)["config"]["digest"]))
         found: dict[str, str] = config["config"]["Labels"]
         return found
-
-    def break_health(self) -> Callable[[], object]:
-        """The service is unwell from now on. Returns what mends it."""
-        file = self.workspace / "service/chalicelib/health.py"
-        text = file.read_text()
-        assert '["ENVIRONMENT"]' in text
-        file.write_text(text.replace('["ENVIRONMENT"]', '["ENVIRONMENT", "NEVER_SET"]'))
-        return lambda: file.write_text(text)
-
-    def _fresh(self) -> Path:
-        state = self.folder / uuid.uuid4().hex
-        state.mkdir()
-        return state
-
-
-def commit(number: int) -> str:
-    return f"{number}" * 40
 
 
 @pytest.fixture
@@ -145,7 +87,7 @@ def released(
 ) -> Iterator[tuple[Project, runner.Build]]:
     """A project that has built its first commit."""
     project = Project(sandbox, tmp_path_factory.mktemp("released"))
-    yield project, project.build(commit(1))
+    yield project, project.codebuild(commit(1))
     docker.remove_all(project.state)
 
 
@@ -200,7 +142,7 @@ def test_the_report_of_the_tests_is_where_codebuild_looks(released: tuple[Projec
 def test_a_failing_test_of_the_service_ends_the_build(project: Project) -> None:
     project.fail(pytest="1 failed")
 
-    build = project.build()
+    build = project.codebuild()
 
     assert not build.succeeded
     assert project.calls("docker", "aws") == []
@@ -210,7 +152,7 @@ def test_a_failing_test_of_the_service_ends_the_build(project: Project) -> None:
 def test_an_image_that_cannot_be_built_is_not_pushed(project: Project) -> None:
     project.fail(buildx_build="ERROR: failed to solve: pip")
 
-    build = project.build()
+    build = project.codebuild()
 
     assert not build.succeeded
     assert "failed to solve" in build.log
@@ -218,12 +160,13 @@ def test_an_image_that_cannot_be_built_is_not_pushed(project: Project) -> None:
 
 
 def test_an_image_that_fails_its_checks_is_not_pushed(project: Project) -> None:
-    mend = project.break_health()
-    build = project.build()
+    well, unwell = '["ENVIRONMENT"]', '["ENVIRONMENT", "NEVER_SET"]'
+    project.edit("chalicelib/health.py", well, unwell)
+    build = project.codebuild()
     tags = project.tags()
 
-    mend()
-    mended = project.build()
+    project.edit("chalicelib/health.py", unwell, well)
+    mended = project.codebuild()
 
     assert not build.succeeded
     assert "got 503" in build.log
@@ -235,7 +178,7 @@ def test_an_image_that_fails_its_checks_is_not_pushed(project: Project) -> None:
 def test_a_container_that_dies_at_once_shows_its_log(project: Project) -> None:
     (project.workspace / "service/app.py").write_text("raise RuntimeError('no start')")
 
-    build = project.build()
+    build = project.codebuild()
 
     assert not build.succeeded
     assert "no start" in build.log
@@ -244,11 +187,11 @@ def test_a_container_that_dies_at_once_shows_its_log(project: Project) -> None:
 
 def test_a_build_that_is_stopped_leaves_nothing_behind_and_can_be_repeated(project: Project) -> None:
     project.fail(interrupt="stopped")
-    stopped = project.build()
+    stopped = project.codebuild()
     containers, tags = docker.running(project.state), project.tags()
 
     project.fail()
-    again = project.build()
+    again = project.codebuild()
 
     assert not stopped.succeeded
     assert containers == []
@@ -259,7 +202,7 @@ def test_a_build_that_is_stopped_leaves_nothing_behind_and_can_be_repeated(proje
 
 @pytest.mark.parametrize("name", ["REPOSITORY_URI", "RELEASE_TAG", "PLATFORM", "CHECKS", "DEPLOYER_STACK"])
 def test_a_setting_that_is_missing_is_named_before_anything_is_done(project: Project, name: str) -> None:
-    build = project.build(**{name: ""})
+    build = project.codebuild(**{name: ""})
 
     assert not build.succeeded
     assert f"release: {name} is not set" in build.log
@@ -272,7 +215,7 @@ def test_a_setting_that_is_missing_is_named_before_anything_is_done(project: Pro
 def test_an_image_that_cannot_be_pushed_is_not_released(project: Project) -> None:
     project.fail(push="denied: not authorized")
 
-    build = project.build()
+    build = project.codebuild()
 
     assert not build.succeeded
     assert "denied: not authorized" in build.log
@@ -283,19 +226,19 @@ def test_an_image_that_is_there_although_its_push_failed_is_released(project: Pr
     # Such as when another build of the commit was first, and the tag is immutable.
     project.fail(after_push="tag invalid: already exists and is immutable")
 
-    build = project.build(commit(1))
+    build = project.codebuild(commit(1))
 
     assert build.succeeded, build.log
     assert project.tags()["latest"] == project.tags()[f"git-{commit(1)}"]
 
 
 def test_a_commit_that_was_built_before_is_released_from_its_image(project: Project) -> None:
-    project.build(commit(1))
+    project.codebuild(commit(1))
     first = project.tags()["latest"]
-    project.build(commit(2))
+    project.codebuild(commit(2))
     second = project.tags()["latest"]
 
-    back = project.build(commit(1))
+    back = project.codebuild(commit(1))
 
     assert back.succeeded, back.log
     assert first != second
@@ -309,7 +252,7 @@ def test_a_release_that_is_there_already_is_asked_for_whenever_it_was(
 ) -> None:
     project, _ = released
 
-    again = project.build(commit(1))
+    again = project.codebuild(commit(1))
 
     assert again.succeeded
     assert len(project.calls("aws ecr put-image")) == 1
@@ -322,26 +265,13 @@ def test_a_release_that_is_there_already_is_asked_for_whenever_it_was(
 # What the deployer says
 
 
-def test_a_release_that_is_reverted_turns_the_build_red_with_the_reason(
-    released: tuple[Project, runner.Build],
-) -> None:
-    project, _ = released
-    project.fail(wait="reverted: GET /health answered 503")
-
-    build = project.build(commit(1))
-
-    project.fail()
-    assert not build.succeeded
-    assert "reverted: GET /health answered 503" in build.log
-
-
 def test_a_release_that_a_newer_push_took_over_from_is_no_failure(
     released: tuple[Project, runner.Build],
 ) -> None:
     project, _ = released
     project.fail(superseded="a newer push took over")
 
-    build = project.build(commit(1))
+    build = project.codebuild(commit(1))
 
     project.fail()
     assert build.succeeded
@@ -365,7 +295,7 @@ def test_github_releases_as_codebuild_does(project: Project) -> None:
     cloudformation = project.sandbox.client("cloudformation")
     cloudformation.create_stack(StackName=project.name, TemplateBody=json.dumps(template))
 
-    build = project.workflow(commit(1), project.name)
+    build = project.github(commit(1), project.name)
 
     assert build.succeeded, build.log
     assert project.tags()["latest"] == project.tags()[f"git-{commit(1)}"]

@@ -13,7 +13,7 @@ import pytest
 
 from tests.cli.conftest import Books, Run, StandIn
 from tests.cli.stand_in_docker import Behaviour
-from tests.whole.test_main_job import Team
+from tests.whole.team import Team
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from deployer.model import Alarm, Phase
+from deployer.model import Alarm, Artifact, Image, Phase
 from deployer.ports import LookAgain
-from tests.fakes import PLACEHOLDER, START, UNHEALTHY, World, image
+from sandbox.cloudformation import stack
+from sandbox.ecr import lifecycle
+from tests.fakes import PLACEHOLDER, START, TAG, UNHEALTHY, FakeClock, FakeRegistry, World, image
 
 
 def marks(world: World) -> tuple[str | None, str | None]:
@@ -137,3 +144,122 @@ def test_an_alarm_that_cannot_be_told_is_left_to_lambdas_retry() -> None:
 
     with pytest.raises(ConnectionError):
         world.controller().alarm(Alarm("errors", "12 errors", START))
+
+
+# With the template's own lifecycle policy, applied after each push
+
+
+@cache
+def policy(others: int) -> list[lifecycle.Rule]:
+    """The template's rules, which keep so few images that no tag protects, in place of a hundred."""
+    properties = stack.read(stack.TEMPLATE)["Resources"]["Repository"]["Properties"]
+    text = properties["LifecyclePolicy"]["LifecyclePolicyText"]["Fn::Sub"]
+    document: dict[str, Any] = json.loads(text.replace("${ReleaseTag}", TAG))
+    *_, last = document["rules"]
+    assert last["selection"] == {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 100}
+    last["selection"]["countNumber"] = others
+    return lifecycle.parsed(json.dumps(document))
+
+
+class ExpiringRegistry(FakeRegistry):
+    """A repository with a lifecycle policy."""
+
+    def __init__(self, rules: list[lifecycle.Rule], clock: FakeClock) -> None:
+        super().__init__()
+        self._rules, self._clock = rules, clock
+        self._pushed_at: dict[str, datetime] = {}
+
+    def put(self, pushed: Image, artifact: Artifact | None = None, tag: str = TAG) -> None:
+        super().put(pushed, artifact, tag)
+        self._pushed(pushed.digest)
+
+    def put_untagged(self, pushed: Image) -> None:
+        tags = dict(self.tags)
+        self.put(pushed, tag="a tag for a moment")
+        self.tags = {tag: digest for tag, digest in tags.items() if digest in self.artifacts}
+
+    def _pushed(self, digest: str) -> None:
+        self._pushed_at.setdefault(digest, self._clock.now())
+        tags_of = {
+            each: frozenset(tag for tag, tagged in self.tags.items() if tagged == each)
+            for each in self._pushed_at
+        }
+        images = [lifecycle.Image(each, tags_of[each], at) for each, at in self._pushed_at.items()]
+        for expired in lifecycle.expired(self._rules, images, self._clock.now()):
+            del self.artifacts[expired], self._pushed_at[expired]
+            self.tags = {tag: tagged for tag, tagged in self.tags.items() if tagged != expired}
+
+
+def expiring(others: int) -> World:
+    world = World()
+    world.registry = ExpiringRegistry(policy(others), world.clock)
+    world.registry.put(PLACEHOLDER, tag="placeholder")
+    return world
+
+
+WELL, BAD = [f"well {number}" for number in range(5)], [f"bad {number}" for number in range(3)]
+EVENTS = st.one_of(
+    st.tuples(st.just("release"), st.sampled_from(WELL + BAD)),
+    st.tuples(st.just("tag"), st.integers(0, 20).map("git-{}".format)),
+    st.tuples(st.just("untagged"), st.integers(0, 20).map("untagged {}".format)),
+    st.tuples(st.just("by hand"), st.integers(0, 20)),
+)
+
+
+@settings(max_examples=60)
+@given(events=st.lists(EVENTS, min_size=5, max_size=30), others=st.integers(1, 3))
+def test_whatever_is_pushed_and_wherever_a_person_moves_live_neither_it_nor_the_way_back_expires(
+    events: list[tuple[str, Any]], others: int
+) -> None:
+    world = expiring(others)
+    registry = world.registry
+    assert isinstance(registry, ExpiringRegistry)
+    for name in BAD:
+        world.answers(name, UNHEALTHY)
+
+    for kind, what in events:
+        if kind == "release":
+            world.push(what)
+        elif kind == "tag":
+            registry.put(image(what), tag=what)
+        elif kind == "untagged":
+            registry.put_untagged(image(what))
+        else:
+            # A person takes users to a version that can serve them.
+            there = [v.number for v in world.function.versions.values() if registry.present(v.image.digest)]
+            world.function.move_live(there[what % len(there)])
+            world.sweep()
+
+        assert registry.present(world.function.live_image.digest), "what is live"
+        for tag, digest in dict(registry.marked).items():
+            assert registry.tagged(tag) == digest, f"the image tagged {tag}"
+
+
+def test_who_goes_back_to_the_release_before_is_at_no_moment_without_a_mark() -> None:
+    world = World()
+    world.push("one")
+    world.push("two")
+    world.function.move_live("2")
+    put, protected = world.registry.mark, []
+
+    def watch(digest: str, tag: str) -> None:
+        put(digest, tag)
+        protected.append(set(marks(world)))
+
+    world.registry.mark = watch  # type: ignore[method-assign]  # a bystander
+    world.sweep()
+    world.push("three")
+
+    assert all(image("one").digest in each for each in protected)
+    assert marks(world) == (image("three").digest, image("one").digest)
+
+
+def test_without_the_marks_the_same_policy_takes_what_is_live() -> None:
+    world = expiring(others=1)
+    world.push("one")
+    del world.registry.tags["live"]
+    world.answers("bad", UNHEALTHY)
+
+    world.push("bad")
+
+    assert not world.registry.present(image("one").digest)

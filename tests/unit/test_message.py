@@ -24,6 +24,7 @@ from deployer.model import (
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 CANDIDATE = Image("shuking-lambda", "sha256:" + "c" * 64)
 PREVIOUS = Version("7", Image("shuking-lambda", "sha256:" + "a" * 64))
+PLACEHOLDER = Version("1", Image("shuking-lambda", "sha256:" + "e" * 64))
 ILL = Verdict(
     (CheckResult("GET /health", False, '200 with {"status": "ok"}', "503 after 2.1 s: {}", 2.1, 2),),
     "START RequestId: 1\nKeyError: 'DATABASE_URL'\n",
@@ -241,7 +242,13 @@ RELEASED = ended(
 
 
 def rang(released: Deployment | None, alarm: Alarm = ALARM) -> Message:
-    return about_alarm(alarm, released, service="shuking-prod", deployer="shuking-deployer")
+    return about_alarm(
+        alarm,
+        released,
+        service="shuking-prod",
+        deployer="shuking-deployer",
+        placeholder=PLACEHOLDER.image.digest,
+    )
 
 
 def test_an_alarm_is_told_with_the_release_before_it_and_the_way_back() -> None:
@@ -261,6 +268,13 @@ def test_a_release_of_last_week_is_told_with_its_date() -> None:
     told = rang(RELEASED, replace(ALARM, since=START + timedelta(days=7)))
 
     assert "went live at 2026-03-01 03:00 UTC" in told.body
+
+
+def test_an_alarm_after_the_first_release_sends_nobody_back_to_the_placeholder() -> None:
+    told = rang(replace(RELEASED, previous=PLACEHOLDER))
+
+    assert "It was the first one, so there is nothing to go back to" in told.body
+    assert "update-alias" not in told.body
 
 
 def test_an_alarm_with_no_release_before_it_points_elsewhere() -> None:

@@ -1152,6 +1152,8 @@ def test_the_way_back_is_previous_only_while_live_is_on_the_candidate() -> None:
         (NEW, Marks(live=PREVIOUS.digest, previous=OTHER.digest), MarkImage(PREVIOUS.digest, "previous")),
         (NEW, Marks(live=PREVIOUS.digest, previous=PREVIOUS.digest), MarkImage(CANDIDATE.digest, "live")),
         (NEW, Marks(live=CANDIDATE.digest, previous=PREVIOUS.digest), None),
+        (LIVE, Marks(live=CANDIDATE.digest, previous=PREVIOUS.digest), MarkImage(PREVIOUS.digest, "live")),
+        (LIVE, Marks(live=PREVIOUS.digest, previous=PREVIOUS.digest), None),
     ],
 )
 def test_what_was_live_is_marked_as_previous_before_the_mark_of_live_moves_on(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cli.conftest import clean_environment, command
-from tests.whole.test_main_job import Team, unwell
+from tests.whole.team import Team, unwell
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
