@@ -18,9 +18,9 @@ from datetime import UTC, datetime, timedelta
 from string import Template
 from typing import NewType
 
-from deployer.aws.bounded import first, printable
 from deployer.message import reason
 from deployer.model import Book, Deployment, Phase, Version, VersionState, short
+from deployer.text import first, printable
 
 HISTORY = 20  # rows of the table
 

@@ -16,8 +16,8 @@ from botocore.exceptions import (
     IncompleteReadError,
 )
 
-from deployer.aws.bounded import first
 from deployer.ports import LookAgain, Refused
+from deployer.text import first
 
 # Busy, or somebody was faster: true now, and perhaps not in a second.
 _PASSING = frozenset(

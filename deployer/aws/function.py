@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from deployer.aws.bounded import first, last, printable
 from deployer.aws.errors import translated
 from deployer.model import BadDigest, Image, Latest, UpdateStatus, Version, VersionState
 from deployer.ports import Answer, LookAgain, Refused
+from deployer.text import first, last, printable
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_lambda import LambdaClient

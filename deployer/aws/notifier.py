@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING
 
-from deployer.aws.bounded import first
 from deployer.aws.errors import translated
 from deployer.message import chat
 from deployer.model import Message
+from deployer.text import first
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_sns import SNSClient

@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
-from deployer.aws.bounded import first, last
 from deployer.model import (
     CheckResult,
     Deployment,
@@ -30,6 +29,7 @@ from deployer.model import (
     Version,
     VersionState,
 )
+from deployer.text import first, last
 
 SCHEMA = 1
 

@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deployer.aws.bounded import first, printable
 from deployer.aws.errors import translated
 from deployer.model import Artifact, ArtifactKind, BadDigest, require_digest
 from deployer.ports import LookAgain, Refused
+from deployer.text import first, printable
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_ecr import ECRClient

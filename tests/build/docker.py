@@ -55,9 +55,16 @@ class Docker:
             raise DockerError(f'ERROR: existing instance for "{given.name}" but no append mode')
         self._builder(given.name).write_text(given.driver)
 
+    def buildx_rm(self, given: argparse.Namespace) -> None:
+        self.buildx_inspect(given)
+        self._builder(given.name).unlink()
+
     def buildx_build(self, given: argparse.Namespace) -> None:
-        self.buildx_inspect(argparse.Namespace(name=given.builder))
-        if given.cache_to and self._builder(given.builder).read_text() != "docker-container":
+        if given.builder:
+            self.buildx_inspect(argparse.Namespace(name=given.builder))
+        if given.cache_to and (
+            not given.builder or self._builder(given.builder).read_text() != "docker-container"
+        ):
             raise DockerError("ERROR: Cache export is not supported for the docker driver.")
         if given.provenance != "false" or given.sbom != "false":
             raise DockerError("ERROR: docker exporter does not currently support exporting manifest lists")
@@ -154,14 +161,17 @@ def arguments(words: list[str]) -> argparse.Namespace:
     login.add_argument("--password-stdin", action="store_true", required=True)
     login.add_argument("registry")
 
-    inspect = commands.add_parser("buildx_inspect", allow_abbrev=False)
-    inspect.add_argument("name")
+    for name in ("buildx_inspect", "buildx_rm"):
+        commands.add_parser(name, allow_abbrev=False).add_argument("name")
     create = commands.add_parser("buildx_create", allow_abbrev=False)
     create.add_argument("--name", required=True)
     create.add_argument("--driver", required=True)
+    create.add_argument("--bootstrap", action="store_true")
     build = commands.add_parser("buildx_build", allow_abbrev=False)
-    for name in ("--builder", "--platform", "--provenance", "--sbom", "--cache-from", "--cache-to", "--tag"):
+    for name in ("--platform", "--provenance", "--sbom", "--tag"):
         build.add_argument(name, required=True)
+    for name in ("--builder", "--cache-from", "--cache-to"):
+        build.add_argument(name)
     for name in ("--label", "--build-arg"):
         build.add_argument(name, action="append", default=[])
     build.add_argument("--load", action="store_true", required=True)

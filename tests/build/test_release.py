@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -245,6 +246,61 @@ def test_a_commit_that_was_built_before_is_released_from_its_image(project: Proj
     assert project.tags()["latest"] == first
     assert len(project.calls("docker buildx build")) == 2
     assert len(project.calls("docker push")) == 2
+
+
+def history(project: Project) -> tuple[str, str]:
+    """Make the workspace a git repository with two commits; their ids, the older first."""
+
+    def git(*words: str) -> str:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        done = subprocess.run(
+            ["git", *who, *words], cwd=project.workspace, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
+
+    git("init", "--quiet")
+    ids = []
+    for message in ("older", "newer"):
+        git("commit", "--quiet", "--allow-empty", "--message", message)
+        ids.append(git("rev-parse", "HEAD"))
+    return ids[0], ids[1]
+
+
+def test_the_slower_build_of_an_older_commit_does_not_take_over(project: Project) -> None:
+    older, newer = history(project)
+    project.codebuild(newer)
+    latest = project.tags()["latest"]
+
+    slow = project.codebuild(older)
+
+    assert slow.succeeded, slow.log
+    assert "a newer commit is released already" in slow.log
+    assert project.tags()["latest"] == latest
+    assert f"git-{older}" in project.tags()
+
+
+def test_who_wants_to_go_back_to_an_older_commit_says_so(project: Project) -> None:
+    older, newer = history(project)
+    project.codebuild(older)
+    before = project.tags()["latest"]
+    project.codebuild(newer)
+
+    back = project.codebuild(older, RELEASE_OLDER="yes")
+
+    assert back.succeeded, back.log
+    assert project.tags()["latest"] == before
+
+
+def test_a_builder_that_cannot_be_had_costs_the_cache_and_not_the_release(project: Project) -> None:
+    project.fail(buildx_create="toomanyrequests: You have reached your pull rate limit")
+
+    built = project.codebuild(commit(1))
+
+    assert built.succeeded, built.log
+    assert "building without" in built.log
+    [call] = project.calls("docker buildx build")
+    assert "--cache-to" not in call
+    assert "latest" in project.tags()
 
 
 def test_a_release_that_is_there_already_is_asked_for_whenever_it_was(

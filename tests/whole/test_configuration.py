@@ -8,7 +8,7 @@ from deployer.model import Phase
 from sandbox.cli import PARAMETERS, TEMPLATE
 from sandbox.cloudformation import stack
 from sandbox.server import Sandbox
-from tests.whole.test_main_job import Team
+from tests.whole.team import Team
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from typing import Protocol
 
 import click
 
-from deployer.aws.bounded import printable
 from deployer.commands.parts.standing import CLOCK_SKEW, EXIT_CODES, Outcome, Standing, stand
 from deployer.commands.parts.target import Stack, plain, understood
 from deployer.message import compose
 from deployer.model import Book, Deployment, short
 from deployer.ports import Clock, LookAgain
+from deployer.text import printable
 
 POLL_SECONDS = 1.0
 # Among so many of the last deployments the digest's own is looked for.

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from deployer.aws.bounded import first, printable
 from deployer.ports import LookAgain, Refused
+from deployer.text import first, printable
 
 if TYPE_CHECKING:
     import boto3
