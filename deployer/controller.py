@@ -25,6 +25,7 @@ from deployer.model import (
     Marks,
     Notice,
     Phase,
+    Situation,
     Source,
     View,
     deployment_id,
@@ -157,20 +158,32 @@ class Controller:
         return held
 
     def alarm(self, alarm: Alarm) -> None:
-        """Tell people of an alarm of the service, next to what was released last.
+        """Tell people of an alarm of the service, next to the release that users are on.
 
         Raises if it cannot be told: then Lambda's retry tells it.
         """
-        released = (d for d in self.ledger.history(_RECENT) if d.phase is Phase.SUCCEEDED and d.previous)
-        self.ports.notifier.send(
-            about_alarm(
-                alarm,
-                next(released, None),
-                service=self.service.function,
-                deployer=self.service.deployer,
-                placeholder=self.service.placeholder,
-            )
+        message = about_alarm(
+            alarm,
+            self._situation(),
+            service=self.service.function,
+            deployer=self.service.deployer,
+            placeholder=self.service.placeholder,
         )
+        self.ports.notifier.send(message)
+        try:
+            self.ports.notifier.chat(message)
+        except Exception as error:  # noqa: BLE001 - people know; whatever is wrong with the chat, that is enough
+            self.journal.note(f"the chat could not be told of the alarm {alarm.name}: {error}"[:500])
+
+    def _situation(self) -> Situation | None:
+        """What users are on and how it came to be, as far as it can be read."""
+        try:
+            live, book = self.ports.function.live(), self.ledger.look()
+            known = (*book.open, *self.ledger.history(_RECENT))
+        except Exception as error:  # noqa: BLE001 - an alarm is told, whatever cannot be read beside it
+            self.journal.note(f"an alarm is told without what is live: {type(error).__name__}: {error}"[:500])
+            return None
+        return Situation(live, rollout.brought(live, known), book.hold)
 
     def settle(self) -> None:
         """Work until nothing is left to do, somebody else is doing it, or Lambda's time is nearly over."""
@@ -236,6 +249,7 @@ class _Turns:
         self.refused: str | None = None  # what AWS said to the last action, if it said no
         self.missed: str | None = None  # what AWS said to the last action, if it said "not now"
         self.misses = 0  # turns in a row in which any call was answered so
+        self.marked: set[MarkImage] = set()  # under this lease; the registry may show it late
 
     def run(self) -> bool:
         """Turn until there is nothing left to do (True) or the time is nearly over (False)."""
@@ -263,6 +277,9 @@ class _Turns:
         if deployment:
             self._advance(deployment, book)
             return True
+        # Before the next one is taken up: it would move `live` on, and the marks know only where they were.
+        if self._mark():
+            return True
         try:
             tagged = self.registry.tagged(self.service.release_tag)
         except Refused as error:
@@ -275,7 +292,7 @@ class _Turns:
         if deployment:
             self._advance(deployment, book)
             return True
-        return bool(superseded) or self._sweep(book, tagged) or self._mark()
+        return bool(superseded) or self._sweep(book, tagged)
 
     def _sweep(self, book: Book, tagged: str | None) -> bool:
         """Take up what the release tag points at, if no event ever told us."""
@@ -290,8 +307,9 @@ class _Turns:
     def _mark(self) -> bool:
         """Put a protecting tag where it is missing. Failing to is in nobody's way: the next sweep tries."""
         due = _mark_due(self.service, self.ports, self.journal)
-        if due is None:
+        if due is None or due in self.marked:
             return False
+        self.marked.add(due)
         try:
             self.registry.mark(due.digest, due.tag)
         except (LookAgain, Refused) as error:
@@ -367,8 +385,12 @@ class _Turns:
         except Exception as error:  # noqa: BLE001 - whatever goes wrong with a message, deployments go on
             self.journal.undelivered(notice, error)
             self.ledger.unsent(notice, rollout.try_again_at(notice, self.clock.now()))
-        else:
-            self.ledger.sent(notice)
+            return
+        try:
+            self.ports.notifier.chat(message)
+        except Exception as error:  # noqa: BLE001 - people know; another try would tell them again
+            self.journal.undelivered(notice, error)
+        self.ledger.sent(notice)
 
     # -- observe: reads only --------------------------------------------------------------------------------
 

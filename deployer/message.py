@@ -8,7 +8,17 @@ from __future__ import annotations
 import json
 import shlex
 
-from deployer.model import Alarm, CheckResult, Deployment, Message, Moment, Phase, Verdict, Version
+from deployer.model import (
+    Alarm,
+    CheckResult,
+    Deployment,
+    Message,
+    Moment,
+    Phase,
+    Situation,
+    Verdict,
+    Version,
+)
 
 _OUTCOME = {
     Phase.SUCCEEDED: "is live",
@@ -41,17 +51,19 @@ def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
 
 
 def about_alarm(
-    alarm: Alarm, released: Deployment | None, *, service: str, deployer: str, placeholder: str
+    alarm: Alarm, situation: Situation | None, *, service: str, deployer: str, placeholder: str
 ) -> Message:
-    """The message about an alarm of the service: what rang, next to what went live last.
+    """The message about an alarm of the service: what rang, next to what users are on since when.
 
-    `released` is the last deployment that changed what users are on; `service`, `deployer` as in `compose`.
-    `placeholder` is the digest that answers nobody, so that no one is sent back to it.
+    `situation` is None when it could not be read; `service`, `deployer` as in `compose`. `placeholder` is the
+    digest that answers nobody, so that no one is sent back to it.
     """
-    first = f"{service}: alarm {alarm.name} went red at {alarm.since:%Y-%m-%d %H:%M:%S} UTC"
-    parts = [f"{first}: {alarm.because}", _released(released, alarm, service, deployer, placeholder)]
-    thread = released.id if released else alarm.name
-    return Message(f"{service}: alarm {alarm.name} went red", "\n\n".join(parts) + "\n", thread)
+    first = f"{service}: alarm {alarm.name} went red at {alarm.since:%Y-%m-%d %H:%M:%S} UTC: {alarm.because}"
+    brought_by = situation.brought_by if situation else None
+    parts = [first, _situation(situation, alarm), _way_back(situation, alarm, service, deployer, placeholder)]
+    thread = brought_by.id if brought_by else alarm.name
+    subject = f"{service}: alarm {alarm.name} went red"
+    return Message(subject, "\n\n".join(part for part in parts if part) + "\n", thread)
 
 
 def chat(message: Message) -> str:
@@ -77,27 +89,49 @@ def chat(message: Message) -> str:
     )
 
 
-def _released(
-    released: Deployment | None, alarm: Alarm, service: str, deployer: str, placeholder: str
-) -> str:
-    if released is None or released.previous is None:
-        return "No release went live lately, so look for the cause elsewhere: at the function's log first."
-    minutes = (alarm.since - released.since).total_seconds() / 60
-    when = (
-        f"{minutes:.0f} minutes before" if 0 <= minutes < 120 else f"at {released.since:%Y-%m-%d %H:%M} UTC"
-    )
-    last = f"The last release, {_release(released)}, went live {when}."
-    if released.previous.image.digest == placeholder:
-        return (
-            f"{last} It was the first one, so there is nothing to go back to.\n\n"
-            "Next: if the release is to blame, push a fix; it deploys as always."
-        )
-    hold = _command(deployer, command="hold", by="YOUR NAME", because=f"alarm {alarm.name}"[:100])
+def _situation(situation: Situation | None, alarm: Alarm) -> str:
+    if situation is None:
+        return "What is live could not be read: look at it first."
+    live, by = situation.live, situation.brought_by
+    hold = situation.hold
+    held = f" Deployments are held by {hold.by} ({hold.because})." if hold else ""
+    if by is None or by.previous is None:
+        return f"Users are on {_version(live)}. Somebody moved live there by hand, or it was long ago.{held}"
+    moved = _moment(by, Phase.CONFIRMING)
+    since = moved.at if moved else by.since
+    minutes = (alarm.since - since).total_seconds() / 60
+    when = f"{minutes:.0f} minutes before" if 0 <= minutes < 120 else f"since {since:%Y-%m-%d %H:%M} UTC"
+    state = "" if by.phase is Phase.SUCCEEDED else f" Its deployment is {by.phase}."
     return (
-        f"{last} Before it: {_version(released.previous)}.\n\n"
-        f"Next: if the release is to blame, hold deployments, and take users back:\n{hold}\n"
-        f"{_move_live(service, released.previous)}\n"
-        "Then push a fix, and resume."
+        f"Users are on release {_release(by)}, version {live.number}, {when}.{state} "
+        f"Before it: {_version(by.previous)}.{held}"
+    )
+
+
+def _way_back(
+    situation: Situation | None, alarm: Alarm, service: str, deployer: str, placeholder: str
+) -> str:
+    """What to do, as commands; only where it is known what they would do."""
+    by = situation.brought_by if situation else None
+    if situation is None or by is None or by.previous is None:
+        return "Next: look for the cause at the function's log."
+    if by.previous.image.digest == placeholder:
+        return (
+            "It was the first release, so there is nothing to go back to.\n\n"
+            "Next: if it is to blame, push a fix; it deploys as always."
+        )
+    if by.phase not in (Phase.SUCCEEDED, Phase.STUCK):
+        return "Next: wait for its end. It comes as a message of its own; what fails is put back by itself."
+    hold = _command(deployer, command="hold", by="YOUR NAME", because=f"alarm {alarm.name}"[:100])
+    return "\n".join(
+        [
+            "Next: if the release is to blame, hold deployments and take users back:"
+            if situation.hold is None
+            else "Next: if the release is to blame, take users back:",
+            *([hold] if situation.hold is None else []),
+            _move_live(service, by.previous),
+            "Then push a fix, and resume.",
+        ]
     )
 
 

@@ -261,6 +261,15 @@ class Alarm:
 
 
 @dataclass(frozen=True)
+class Situation:
+    """What users are on, and how that came to be."""
+
+    live: Version
+    brought_by: Deployment | None  # the deployment that put `live` there; None: none that is remembered
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True)
 class Marks:
     """Where the registry's tags `live` and `previous` are: the digests that must not expire."""
 

@@ -158,7 +158,10 @@ class Notifier(Protocol):
     """Where people are told."""
 
     def send(self, message: Message) -> None:
-        """Deliver, or raise."""
+        """Deliver to people, or raise."""
+
+    def chat(self, message: Message) -> None:
+        """Deliver to chat channels, or raise."""
 
 
 class Clock(Protocol):

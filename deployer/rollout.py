@@ -255,6 +255,26 @@ def sweep_finds(book: Book, tagged: str | None) -> bool:
     return tagged is not None and tagged != book.settled and book.hold is None and not book.open
 
 
+def brought(live: Version, known: Iterable[Deployment]) -> Deployment | None:
+    """The deployment that put users on what they are on. None if it is not among the known ones, or if
+    somebody has moved `live` by hand since."""
+    took = [
+        deployment
+        for deployment in known
+        if deployment.previous is not None
+        and deployment.previous.number != deployment.version
+        and (deployment.phase is Phase.SUCCEEDED or _is_on(deployment, live))
+    ]
+    newest = max(took, key=lambda deployment: deployment.id, default=None)
+    return newest if newest and _is_on(newest, live) else None
+
+
+def _is_on(deployment: Deployment, live: Version) -> bool:
+    """Did it take users to `live`, and not take them back?"""
+    backwards = (Phase.REVERTED, Phase.SUPERSEDED)
+    return deployment.version == live.number and deployment.phase not in backwards
+
+
 def mark(live: Version, marks: Marks, placeholder: str | None) -> MarkImage | None:
     """Which image needs a protecting tag now, if any? Asked when no deployment is under way, and also under a
     hold: what a person went back to by hand must not expire either.

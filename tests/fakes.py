@@ -314,12 +314,19 @@ class FakeNotifier:
     """People, with all their mail."""
 
     sent: list[tuple[str, str]] = field(default_factory=list)
+    chatted: list[Message] = field(default_factory=list)
     broken: bool = False
+    chat_is_broken: bool = False
 
     def send(self, message: Message) -> None:
         if self.broken:
             raise ConnectionError("the topic cannot be reached")
         self.sent.append((message.subject, message.body))
+
+    def chat(self, message: Message) -> None:
+        if self.chat_is_broken:
+            raise ConnectionError("the chat's topic cannot be reached")
+        self.chatted.append(message)
 
 
 class Memory(Journal):

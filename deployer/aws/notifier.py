@@ -29,16 +29,17 @@ class SnsNotifier:
         self._chat_topic = chat_topic_arn
 
     def send(self, message: Message) -> None:
-        """Deliver to both, or raise `LookAgain` or `Refused`. What is longer than SNS takes is cut.
-
-        People come first. When only the chat fails, a second try tells people twice: better than not at all.
-        """
+        """Deliver to people, or raise `LookAgain` or `Refused`. What is longer than SNS takes is cut."""
         with translated():
             self._client.publish(
                 TopicArn=self._topic,
                 Subject=_subject(message.subject),
                 Message=first(message.body, MAXIMUM_BODY),
             )
+
+    def chat(self, message: Message) -> None:
+        """Deliver to the chat channels, or raise `LookAgain` or `Refused`."""
+        with translated():
             self._client.publish(TopicArn=self._chat_topic, Message=chat(message))
 
 

@@ -43,7 +43,6 @@ def test_a_subject_is_one_short_line_of_ascii(sns: Stubber, sns_client: Any, sub
     sns.add_response(
         "publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": sent, "Message": "What to do next"}
     )
-    sns.add_response("publish", {"MessageId": "2"}, {"TopicArn": CHAT, "Message": ANY})
     SnsNotifier(sns_client, TOPIC, CHAT).send(Message(subject, "What to do next", "thread-1"))
 
 
@@ -55,7 +54,6 @@ def test_a_body_that_is_too_large_is_cut_and_still_delivered(sns: Stubber, sns_c
 
     sns_client.meta.events.register_first("before-parameter-build.sns.Publish", keep, unique_id="keep")
     sns.add_response("publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": "s", "Message": ANY})
-    sns.add_response("publish", {"MessageId": "2"}, {"TopicArn": CHAT, "Message": ANY})
     SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "東" * 200_000, "thread-1"))
     sns_client.meta.events.unregister("before-parameter-build.sns.Publish", unique_id="keep")
 
@@ -83,20 +81,18 @@ def test_a_chat_channel_gets_what_amazon_q_developer_understands(sns: Stubber, s
         told.append(params["Message"])
 
     sns_client.meta.events.register_first("before-parameter-build.sns.Publish", keep, unique_id="keep")
-    sns.add_response("publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": "s", "Message": "b"})
     sns.add_response("publish", {"MessageId": "2"}, {"TopicArn": CHAT, "Message": ANY})
-    SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "b", "thread-1"))
+    SnsNotifier(sns_client, TOPIC, CHAT).chat(Message("s", "b", "thread-1"))
     sns_client.meta.events.unregister("before-parameter-build.sns.Publish", unique_id="keep")
 
-    note = json.loads(told[1])
+    note = json.loads(told[0])
     assert (note["version"], note["source"]) == ("1.0", "custom")
     assert note["content"]["textType"] == "client-markdown"
     assert note["metadata"]["threadId"] == "thread-1"
 
 
-def test_a_chat_that_fails_fails_the_delivery_after_people_were_told(sns: Stubber, sns_client: Any) -> None:
-    sns.add_response("publish", {"MessageId": "1"}, {"TopicArn": TOPIC, "Subject": "s", "Message": "b"})
+def test_a_chat_topic_that_is_gone_says_so(sns: Stubber, sns_client: Any) -> None:
     sns.add_client_error("publish", "NotFound", "Topic does not exist", 404)
 
-    with pytest.raises(Refused):
-        SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "b", "thread-1"))
+    with pytest.raises(Refused, match="Publish: NotFound"):
+        SnsNotifier(sns_client, TOPIC, CHAT).chat(Message("s", "b", "thread-1"))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 from typing import Any
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.model import Alarm, Artifact, Image, Phase
-from deployer.ports import LookAgain
+from deployer.model import Artifact, Deployment, Image, Phase
+from deployer.ports import Answer, LookAgain
 from sandbox.cloudformation import stack
 from sandbox.ecr import lifecycle
-from tests.fakes import PLACEHOLDER, START, TAG, UNHEALTHY, FakeClock, FakeRegistry, World, image
+from tests.fakes import PLACEHOLDER, TAG, UNHEALTHY, FakeClock, FakeRegistry, World, image
 
 
 def marks(world: World) -> tuple[str | None, str | None]:
@@ -122,28 +121,6 @@ def test_a_registry_that_does_not_answer_does_not_fail_the_sweep() -> None:
     world.sweep()
 
     assert world.journal.left_unprotected == ["ThrottlingException"]
-
-
-def test_an_alarm_is_told_next_to_the_last_release() -> None:
-    world = World()
-    world.push("one")
-    world.push("two")
-    world.answers("bad", UNHEALTHY)
-    world.push("bad")
-
-    world.controller().alarm(Alarm("errors", "12 errors", START + timedelta(minutes=5)))
-
-    assert "alarm errors went red" in world.mail
-    assert str(image("two")) in world.mail
-    assert "--function-version 2" in world.mail
-
-
-def test_an_alarm_that_cannot_be_told_is_left_to_lambdas_retry() -> None:
-    world = World()
-    world.notifier.broken = True
-
-    with pytest.raises(ConnectionError):
-        world.controller().alarm(Alarm("errors", "12 errors", START))
 
 
 # With the template's own lifecycle policy, applied after each push
@@ -263,3 +240,36 @@ def test_without_the_marks_the_same_policy_takes_what_is_live() -> None:
     world.push("bad")
 
     assert not world.registry.present(image("one").digest)
+
+
+def test_releases_back_to_back_leave_the_way_back_marked() -> None:
+    """The next one is taken up in the same invocation that ended the first."""
+    world = World()
+    world.push("one")
+    world.registry.put(image("two"))
+    second = world.request("two")
+    third: list[Deployment] = []
+    confirm = world.function.invoke
+
+    def and_another_is_pushed(qualifier: str, payload: bytes) -> Answer:
+        if qualifier == "live" and image("two") == world.function.live_image and not third:
+            world.registry.put(image("three"))
+            third.append(world.request("three"))
+            world.ledger.request(third[0])
+        return confirm(qualifier, payload)
+
+    world.function.invoke = and_another_is_pushed  # type: ignore[method-assign]  # a busy day
+    world.deliver(second)
+
+    assert world.outcome(third[0]).phase is Phase.SUCCEEDED
+    assert marks(world) == (image("three").digest, image("two").digest)
+
+
+def test_a_registry_that_shows_its_writes_late_is_not_written_to_again_and_again() -> None:
+    world = World()
+    seen = dict(world.registry.tags)
+    world.registry.tagged = lambda tag: world.registry.tags.get(tag) if tag == "latest" else seen.get(tag)  # type: ignore[method-assign]  # of an hour ago
+
+    world.push("one")
+
+    assert world.registry.marked == [("live", image("one").digest)]

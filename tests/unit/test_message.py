@@ -12,10 +12,12 @@ from deployer.model import (
     Alarm,
     CheckResult,
     Deployment,
+    Hold,
     Image,
     Message,
     Moment,
     Phase,
+    Situation,
     Source,
     Verdict,
     Version,
@@ -236,57 +238,92 @@ def test_a_check_that_was_tried_once_says_once() -> None:
 
 
 ALARM = Alarm("shuking-prod-errors", "Threshold Crossed: 1 datapoint", START + timedelta(minutes=9))
+LIVE = Version("8", CANDIDATE)
+HELD = Hold("bob", "incident 42", START)
 RELEASED = ended(
-    (Phase.SUCCEEDED, "live is version 8"), previous=PREVIOUS, revision="git-3f2a91", version="8"
+    (Phase.CONFIRMING, "live points at version 8"),
+    (Phase.SUCCEEDED, "live is version 8"),
+    previous=PREVIOUS,
+    revision="git-3f2a91",
+    version="8",
 )
 
 
-def rang(released: Deployment | None, alarm: Alarm = ALARM) -> Message:
+def rang(situation: Situation | None, alarm: Alarm = ALARM) -> Message:
     return about_alarm(
         alarm,
-        released,
+        situation,
         service="shuking-prod",
         deployer="shuking-deployer",
         placeholder=PLACEHOLDER.image.digest,
     )
 
 
-def test_an_alarm_is_told_with_the_release_before_it_and_the_way_back() -> None:
-    told = rang(RELEASED)
+def test_an_alarm_is_told_with_the_release_that_users_are_on_and_the_way_back() -> None:
+    told = rang(Situation(LIVE, RELEASED))
 
     assert told.subject == "shuking-prod: alarm shuking-prod-errors went red"
     assert told.body.startswith(
         "shuking-prod: alarm shuking-prod-errors went red at 2026-03-01 03:09:00 UTC: Threshold Crossed"
     )
-    assert "release, git-3f2a91 (sha256:cccccccccccc…), went live 9 minutes before" in told.body
+    assert "release git-3f2a91 (sha256:cccccccccccc…), version 8, 9 minutes before." in told.body
     assert "--function-version 7 --routing-config AdditionalVersionWeights={}" in told.body
     assert '"command": "hold"' in told.body
     assert told.thread == RELEASED.id
 
 
 def test_a_release_of_last_week_is_told_with_its_date() -> None:
-    told = rang(RELEASED, replace(ALARM, since=START + timedelta(days=7)))
+    told = rang(Situation(LIVE, RELEASED), replace(ALARM, since=START + timedelta(days=7)))
 
-    assert "went live at 2026-03-01 03:00 UTC" in told.body
+    assert "version 8, since 2026-03-01 03:00 UTC." in told.body
 
 
-def test_an_alarm_after_the_first_release_sends_nobody_back_to_the_placeholder() -> None:
-    told = rang(replace(RELEASED, previous=PLACEHOLDER))
+def test_under_a_hold_nobody_is_told_to_hold() -> None:
+    told = rang(Situation(LIVE, RELEASED, HELD))
 
-    assert "It was the first one, so there is nothing to go back to" in told.body
+    assert "Deployments are held by bob (incident 42)." in told.body
+    assert '"command": "hold"' not in told.body
+    assert "--function-version 7" in told.body
+
+
+def test_an_alarm_about_a_release_that_is_stuck_says_so_and_goes_back_to_what_was_before_that_one() -> None:
+    told = rang(Situation(LIVE, replace(RELEASED, phase=Phase.STUCK)))
+
+    assert "Its deployment is STUCK. Before it: version 7" in told.body
+    assert "--function-version 7" in told.body
+
+
+def test_an_alarm_while_a_release_is_confirmed_leaves_it_to_the_deployer() -> None:
+    told = rang(Situation(LIVE, replace(RELEASED, phase=Phase.CONFIRMING)))
+
+    assert "what fails is put back by itself" in told.body
     assert "update-alias" not in told.body
 
 
-def test_an_alarm_with_no_release_before_it_points_elsewhere() -> None:
-    told = rang(None)
+def test_an_alarm_after_the_first_release_sends_nobody_back_to_the_placeholder() -> None:
+    told = rang(Situation(LIVE, replace(RELEASED, previous=PLACEHOLDER)))
 
-    assert "No release went live lately" in told.body
+    assert "It was the first release, so there is nothing to go back to" in told.body
+    assert "update-alias" not in told.body
+
+
+def test_an_alarm_on_what_somebody_put_live_by_hand_gives_no_command() -> None:
+    told = rang(Situation(PREVIOUS, None, HELD))
+
+    assert "Users are on version 7 (sha256:aaaaaaaaaaaa…). Somebody moved live there by hand" in told.body
     assert "update-alias" not in told.body
     assert told.thread == "shuking-prod-errors"
 
 
+def test_an_alarm_is_told_although_nothing_else_can_be_read() -> None:
+    told = rang(None)
+
+    assert "What is live could not be read" in told.body
+    assert "update-alias" not in told.body
+
+
 def test_an_alarms_words_cannot_end_the_quotes_of_a_command() -> None:
-    told = rang(RELEASED, replace(ALARM, name="x'; rm -rf /; '"))
+    told = rang(Situation(LIVE, RELEASED), replace(ALARM, name="x'; rm -rf /; '"))
 
     [command] = [line for line in told.body.splitlines() if '"hold"' in line]
     words = shlex.split(command)

@@ -45,6 +45,7 @@ from deployer.rollout import (
     Wait,
     advance,
     blinded,
+    brought,
     covered,
     decide,
     due,
@@ -1165,3 +1166,32 @@ def test_what_was_live_is_marked_as_previous_before_the_mark_of_live_moves_on(
 def test_the_placeholder_is_never_marked() -> None:
     assert mark(LIVE, Marks(), placeholder=PREVIOUS.digest) is None
     assert mark(LIVE, Marks(live=OTHER.digest), placeholder=PREVIOUS.digest) is None
+
+
+def took(
+    id_: str, version: str, phase: Phase = Phase.SUCCEEDED, previous: Version | None = LIVE
+) -> Deployment:
+    return replace(deployment(Phase.VERIFYING), id=id_, version=version, phase=phase, previous=previous)
+
+
+@pytest.mark.parametrize(
+    ("known", "by"),
+    [
+        ([], None),
+        ([took("1", "8")], "1"),
+        ([took("2", "8"), took("1", "6")], "2"),
+        ([took("1", "8"), took("2", "9")], None),  # somebody went back to 8 by hand
+        ([took("1", "8"), took("2", "9", Phase.REVERTED)], "1"),
+        ([took("1", "6"), took("2", "8", Phase.STUCK)], "2"),
+        ([took("1", "6"), took("2", "8", Phase.CONFIRMING)], "2"),
+        ([took("1", "6"), took("2", "8", Phase.REVERTED)], None),
+        ([took("1", "8", Phase.SUPERSEDED)], None),
+        ([took("1", "8", previous=None)], None),  # it was live already
+        ([took("1", "8"), took("2", "8", previous=NEW)], "1"),  # deployed again, and nothing moved
+        ([took("2", "8"), took("1", "8")], "2"),
+    ],
+)
+def test_who_put_users_on_what_they_are_on(known: list[Deployment], by: str | None) -> None:
+    found = brought(NEW, known)
+
+    assert (found.id if found else None) == by
