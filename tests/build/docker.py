@@ -24,7 +24,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from sandbox.building import images
-from sandbox.clients import client
 from sandbox.waiting import until
 
 ARCHITECTURES = {f"linux/{platform}": name for name, platform in images.PLATFORMS.items()}
@@ -110,6 +109,9 @@ class Docker:
         login = self.state / "login"
         if not login.exists() or login.read_text() != registry:
             raise DockerError("no basic auth credentials")
+        # boto3 takes as long to import as all else here, and most commands need none.
+        from sandbox.clients import client  # noqa: PLC0415
+
         built: images.BuiltImage = pickle.loads(self._image(given.image).read_bytes())
         ecr = client("ecr", os.environ)
         try:
