@@ -39,7 +39,7 @@ class Beginners:
 def beginners(sandbox: Sandbox) -> Beginners:
     team = fresh(sandbox)
     mailbox = Mailbox(team)
-    return Beginners(team, mailbox, team.release(team.build("failing first", unwell())))
+    return Beginners(team, mailbox, team.settled(team.upload(team.build("failing first", unwell()))))
 
 
 def test_a_first_release_that_fails_has_nothing_to_go_back_to_and_says_so(beginners: Beginners) -> None:
