@@ -49,7 +49,8 @@ sandbox: $(READY) ## an AWS account on this laptop, with the stack in it, until 
 
 .PHONY: test
 test: $(READY) ## all tests
-	@$(RUN) pytest -n auto
+	@# Each worker takes its tests in one piece, so that what a module sets up is set up once.
+	@$(RUN) pytest -n auto --dist worksteal
 
 .PHONY: coverage
 coverage: $(READY) ## line and branch coverage of the core, which must be 100 %

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests import starter
 from tests.build import runner
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,7 @@ class Checkout:
         shutil.copy(ROOT / "buildspec.yml", self.workspace)
         programs = {
             "docker": [*HERE, "tests.build.docker", str(self.state)],
-            "aws": [sys.executable, "-m", "awscli"],
+            "aws": starter.program("awscli"),
             "make": ["true"],
         }
         for name, arguments in programs.items():

@@ -21,6 +21,7 @@ from deployer.aws.ledger import DynamoLedger
 from deployer.model import Deployment, Image, Moment, Phase, Source, deployment_id
 from deployer.ports import Lease
 from deployer.rollout import settles
+from tests import starter
 from tests.cli import stand_in_docker
 from tests.cli.stand_in_docker import Behaviour
 
@@ -38,7 +39,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def command(environment: Mapping[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     """`deployer <words>`, to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "deployer", *words],
+        starter.program("deployer", *words),
         env=environment,
         cwd=ROOT,
         capture_output=True,

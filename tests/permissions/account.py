@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,12 +34,13 @@ class Failed(AssertionError):
 class Account:
     """The stack `name`, every part of it that has a condition included, and one release that is live.
 
-    `patience`: how many seconds a story waits for what it expects. Long, because a busy machine is slow; and
-    short while a grant is taken away, because nothing will come.
+    A story waits long for what it expects, because a busy machine is slow. So that it need not while a grant
+    is taken away, it says by what to see that nothing will come.
     """
 
     def __init__(self, sandbox: Sandbox, name: str) -> None:
-        self.sandbox, self.name, self.patience = sandbox, name, 30.0
+        self.sandbox, self.name = sandbox, name
+        self._said = io.StringIO()
         parameters = {
             **PARAMETERS,
             "ServiceName": name,
@@ -70,15 +72,34 @@ class Account:
 
     def release(self) -> Deployment:
         """Push a new image under the release tag and wait for its end. Raises `Failed` if there is none."""
+        dead = self.outputs["DeployerDeadLettersUrl"]
+        self.received(dead)
         digest = images.upload(self.build(), self.admin("ecr"), self.repository, "latest")
-        return self.wait(lambda: self._ended(digest), f"the end of the deployment of {digest}")
+        return self.wait(
+            lambda: self._ended(digest), f"the end of the deployment of {digest}", lambda: self.received(dead)
+        )
 
-    def wait(self, look: Callable[[], Found | None], what: str) -> Found:
-        """Wait as long as there is patience. Raises `Failed`."""
+    def wait(
+        self, look: Callable[[], Found | None], what: str, never: Callable[[], object] = lambda: False
+    ) -> Found:
+        """Wait for what `look` gives. Raises `Failed`, at once where `never` shows that it will not come."""
+
+        def looked() -> tuple[Found | None] | None:
+            given_up = never()  # before the look: what shows it comes after what is looked for would have
+            found = look()
+            return (found,) if found or given_up else None
+
         try:
-            return until(look, what, self.patience)
+            [found] = until(looked, what, 30)
         except TimeoutError as error:
             raise Failed(str(error)) from None
+        if not found:
+            raise Failed(f"{what}: it is known not to come")
+        return found
+
+    def said(self, words: str) -> bool:
+        """Whether the sandbox has said so on its stderr, since a grant was taken away."""
+        return words in self._said.getvalue()
 
     def expect(self, right: bool, what: str) -> None:
         """Raises `Failed`."""
@@ -165,16 +186,10 @@ class Account:
     @contextmanager
     def without(self, owner: str, sid: str) -> Iterator[None]:
         """While this lasts, `owner` (a role's or policy's logical id) lacks the statement `sid`."""
-        patience, self.patience = self.patience, 2.0
-        try:
-            if owner.endswith("Policy"):
-                with self._policy_without(self.physical(owner), sid):
-                    yield
-            else:
-                with self._role_without(self.physical(owner), sid):
-                    yield
-        finally:
-            self.patience = patience
+        taken_away = self._policy_without if owner.endswith("Policy") else self._role_without
+        self._said = io.StringIO()
+        with taken_away(self.physical(owner), sid), redirect_stderr(self._said):
+            yield
 
     @contextmanager
     def _role_without(self, role: str, sid: str) -> Iterator[None]:

@@ -20,9 +20,8 @@ from tests.permissions.account import Account
 
 
 def what_the_service_prints_can_be_read(account: Account) -> None:
-    before = account.log(account.name)
-    account.invoke(account.name, {"httpMethod": "GET", "path": "/health"}, Qualifier="live")
-    account.wait(lambda: account.log(account.name) != before, "a line in the service's log")
+    health = {"httpMethod": "GET", "path": "/health"}
+    _writes_its_log(account, account.name, lambda: account.invoke(account.name, health, Qualifier="live"))
 
 
 # -- the deployer
@@ -34,8 +33,16 @@ def a_healthy_release_goes_live(account: Account) -> None:
 
 
 def what_is_live_is_kept_from_expiring(account: Account) -> None:
+    def failures() -> int:
+        return account.log(account.outputs["DeployerName"]).count("could not be kept")
+
+    before = failures()
     deployment = account.release()
-    account.wait(lambda: account.tagged("live") == deployment.image.digest, "the tag live on what is live")
+    account.wait(
+        lambda: account.tagged("live") == deployment.image.digest,
+        "the tag live on what is live",
+        lambda: failures() > before,
+    )
 
 
 def people_are_told_how_a_release_ended(account: Account) -> None:
@@ -52,7 +59,11 @@ def people_are_told_how_a_release_ended(account: Account) -> None:
         told.extend(account.received(url))
         return len([message for message in told if digest[:19] in message]) >= 2
 
-    account.wait(both, "a message to people, and one to the chat")
+    account.wait(
+        both,
+        "a message to people, and one to the chat",
+        lambda: any(notice.tries for notice in account.ledger.look().notices),
+    )
 
 
 def an_event_the_deployer_cannot_read_is_kept(account: Account) -> None:
@@ -60,15 +71,16 @@ def an_event_the_deployer_cannot_read_is_kept(account: Account) -> None:
     account.received(url)
     unreadable = {"source": "aws.ecr", "detail-type": "ECR Image Action"}
     account.invoke(account.outputs["DeployerName"], unreadable, InvocationType="Event")
-    account.wait(lambda: account.received(url), "the event among the dead letters")
+    account.wait(
+        lambda: account.received(url),
+        "the event among the dead letters",
+        lambda: account.said("could not deliver"),
+    )
 
 
 def what_the_deployer_prints_can_be_read(account: Account) -> None:
-    before = account.log(account.outputs["DeployerName"])
-    account.invoke(account.outputs["DeployerName"], {"nothing": "for us"})
-    account.wait(
-        lambda: account.log(account.outputs["DeployerName"]) != before, "a line in the deployer's log"
-    )
+    name = account.outputs["DeployerName"]
+    _writes_its_log(account, name, lambda: account.invoke(name, {"nothing": "for us"}))
 
 
 def the_deployer_can_be_traced(account: Account) -> None:
@@ -86,9 +98,7 @@ def the_dashboard_shows_the_deployments(account: Account) -> None:
 
 def what_the_dashboard_prints_can_be_read(account: Account) -> None:
     name = account.outputs["DashboardFunctionName"]
-    before = account.log(name)
-    account.invoke(name, {"describe": True})
-    account.wait(lambda: account.log(name) != before, "a line in the dashboard's log")
+    _writes_its_log(account, name, lambda: account.invoke(name, {"describe": True}))
 
 
 def the_dashboard_can_be_traced(account: Account) -> None:
@@ -117,14 +127,16 @@ def a_request_the_placeholder_cannot_answer_is_kept(account: Account) -> None:
     url = account.outputs["DeployerDeadLettersUrl"]
     account.received(url)
     account.invoke(f"{account.name}-placeholder", {"RequestType": "Create"}, InvocationType="Event")
-    account.wait(lambda: account.received(url), "the request among the dead letters")
+    account.wait(
+        lambda: account.received(url),
+        "the request among the dead letters",
+        lambda: account.said("could not deliver"),
+    )
 
 
 def what_the_placeholder_prints_can_be_read(account: Account) -> None:
     name = f"{account.name}-placeholder"
-    before = account.log(name)
-    account.ask_cloudformations_way("Create")
-    account.wait(lambda: account.log(name) != before, "a line in the placeholder's log")
+    _writes_its_log(account, name, lambda: account.ask_cloudformations_way("Create"))
 
 
 # -- people
@@ -230,6 +242,16 @@ def a_pusher_follows_the_release(account: Account) -> None:
     ledger = _ledger(account, "PusherPolicy")
     ledger.look()
     account.expect(bool(ledger.history(1)), "a deployment in the history")
+
+
+def _writes_its_log(account: Account, function: str, invoke: Callable[[], object]) -> None:
+    before = account.log(function)
+    invoke()
+    account.wait(
+        lambda: account.log(function) != before,
+        f"a line in the log of {function}",
+        lambda: account.said(f"no log in /aws/lambda/{function}:"),
+    )
 
 
 def _ledger(account: Account, policy: str) -> DynamoLedger:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -16,6 +18,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 from deployer.aws.ledger import DynamoLedger
 from deployer.model import Deployment, Phase
+from deployer.ports import Lease, LookAgain
 from sandbox.building import images
 from sandbox.cli import PARAMETERS, TEMPLATE
 from sandbox.cloudformation import stack
@@ -82,10 +85,16 @@ class Team:
         return [deployment for deployment in self.ledger.history(100) if deployment.image.digest == digest]
 
     def settled(self, digest: str) -> Deployment:
-        """The same, once the protecting tags are where it has left them: after its end, and its message."""
+        """The same, once the deployer has done what comes after an end: told people, put the tags right."""
         deployment = self.ended(digest)
-        until(lambda: self.tags().get("live") == self.where()[0], "the tag live on what is live")
+        self.ledger.release(until(self._lease, "the deployer to give its lease back"))
         return deployment
+
+    def _lease(self) -> Lease | None:
+        now = datetime.now(UTC)
+        with suppress(LookAgain):  # the deployer writes to the same item
+            return self.ledger.acquire("a story", now, now + timedelta(seconds=10))
+        return None
 
     def succeeded(self, digest: str) -> list[Deployment]:
         ended = self.all_ended(digest)

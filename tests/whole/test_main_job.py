@@ -14,6 +14,7 @@ from deployer.message import compose
 from deployer.model import Phase, Source
 from sandbox.building import images
 from sandbox.waiting import until
+from tests import starter
 from tests.whole.team import Team, digest_of, unwell
 
 ROOT = Path(__file__).parents[2]
@@ -110,9 +111,9 @@ def test_an_event_that_is_nothing_to_us_starts_nothing(team: Team, event: object
 def test_an_ordinary_aws_cli_session_sees_what_was_pushed(team: Team) -> None:
     environment = team.environment
 
-    def run(*words: str) -> str:
+    def run(command: list[str]) -> str:
         finished = subprocess.run(
-            [sys.executable, "-m", *words],
+            command,
             env=environment,
             cwd=ROOT,
             capture_output=True,
@@ -123,9 +124,10 @@ def test_an_ordinary_aws_cli_session_sees_what_was_pushed(team: Team) -> None:
         return finished.stdout
 
     def aws(*words: str) -> Any:
-        return json.loads(run("awscli", *words, "--output", "json"))
+        return json.loads(run(starter.program("awscli", *words, "--output", "json")))
 
-    pushed = run("sandbox", "push", "service", "--tag", "latest", "--repository", team.repository)
+    push = ["-m", "sandbox", "push", "service", "--tag", "latest", "--repository", team.repository]
+    pushed = run([sys.executable, *push])
     digest = pushed.splitlines()[-1]
     team.ended(digest)
 
