@@ -15,7 +15,7 @@ LEFT_OUT = {
     "AWS::CodeBuild::Project": "nothing is built here; `sandbox push` stands for it",
     "AWS::CodeBuild::ReportGroup": "there are no builds that could report",
     "AWS::CloudWatch::Dashboard": "GetDashboard gives its text, but nobody draws it",
-    "AWS::S3::BucketPolicy": "nobody asks it: the administrator may use every bucket, and roles what theirs say",
+    "AWS::S3::BucketPolicy": "nobody asks it; a role's own policies decide about buckets",
 }
 """Resource type -> what of it is missing, and what to do instead if there is something."""
 

@@ -45,8 +45,14 @@ class Stacks:
             raise AwsError("ValidationError", f"Stack [{name}] does not exist")
         return found
 
+    def updatable(self, name: str) -> Stack:
+        """The same; raises AwsError also when something is under way, or has failed for good."""
+        found = self.existing(name)
+        _require(found, _UPDATABLE.__contains__)
+        return found
+
     def plan(self, stack: Stack) -> Plan | None:
-        """What a stack is; None when it never became anything."""
+        """What a stack is or, when its creation failed, was to be; None before that."""
         return self._plans.get(stack.stack_id)
 
     def is_now(self, stack: Stack, plan: Plan) -> bool:
@@ -76,6 +82,7 @@ class Stacks:
         """Create the resources of a stack that has none yet. How that ended is the stack's status."""
         self._begin(stack, "CREATE_IN_PROGRESS", lambda status: status == _REVIEWED)
         _tell(stack, Told(stack.name, stack.stack_id, _STACK, stack.status, "User Initiated"))
+        self._plans[stack.stack_id] = plan
         try:
             stack = _with_template(stack, plan)
             stack.create_resources()
@@ -86,7 +93,6 @@ class Stacks:
             else:
                 _become(stack, "ROLLBACK_FAILED")
         else:
-            self._plans[stack.stack_id] = plan
             _export(stack)
 
     def update(self, stack: Stack, plan: Plan) -> None:
@@ -117,15 +123,18 @@ class Stacks:
 
     def _begin(self, stack: Stack, status: str, may: Callable[[str], bool]) -> None:
         with self._beginning:
-            if not may(stack.status):
-                raise AwsError(
-                    "ValidationError",
-                    f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated.",
-                )
+            _require(stack, may)
             stack.status = status
 
 
 _STACK = "AWS::CloudFormation::Stack"
+
+
+def _require(stack: Stack, may: Callable[[str], bool]) -> None:
+    if not may(stack.status):
+        raise AwsError(
+            "ValidationError", f"Stack:{stack.stack_id} is in {stack.status} state and can not be updated."
+        )
 
 
 def _backend() -> CloudFormationBackend:

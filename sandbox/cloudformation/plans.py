@@ -50,7 +50,7 @@ class Plan:
 
 def read_request(request: Mapping[str, Any], fetch: Fetch, before: Plan | None) -> Asked:
     """What a request asks for; `before` is what the stack is. Raises AwsError for what is out of bounds."""
-    text = _text(request, fetch, before)
+    text = template_text(request, fetch, before)
     given = {}
     for each in request.get("Parameters", []):
         key = each["ParameterKey"]
@@ -98,7 +98,39 @@ def _insufficient(capability: str) -> AwsError:
     return AwsError("InsufficientCapabilitiesException", f"Requires capabilities : [{capability}]")
 
 
-def _text(request: Mapping[str, Any], fetch: Fetch, before: Plan | None) -> str:
+def summary_of(text: str) -> dict[str, Any]:
+    """What GetTemplateSummary says of a template. Raises AwsError."""
+    try:
+        source = parse(text)
+    except TemplateError as error:
+        raise AwsError("ValidationError", str(error)) from error
+    told = {
+        "Parameters": [_declared(name, each) for name, each in source.get("Parameters", {}).items()],
+        "ResourceTypes": sorted({each["Type"] for each in source["Resources"].values()}),
+        "Description": source.get("Description"),
+        "Version": source.get("AWSTemplateFormatVersion"),
+        "DeclaredTransforms": [source["Transform"]] if "Transform" in source else [],
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _declared(name: str, declaration: Mapping[str, Any]) -> dict[str, Any]:
+    told = {
+        "ParameterKey": name,
+        "ParameterType": declaration["Type"],
+        "NoEcho": str(declaration.get("NoEcho")).lower() == "true",
+        "Description": declaration.get("Description"),
+        "ParameterConstraints": {
+            "AllowedValues": [str(each) for each in declaration.get("AllowedValues", [])]
+        },
+    }
+    if "Default" in declaration:
+        told["DefaultValue"] = str(declaration["Default"])
+    return {key: value for key, value in told.items() if value is not None}
+
+
+def template_text(request: Mapping[str, Any], fetch: Fetch, before: Plan | None) -> str:
+    """The one template that a request gives, in whichever way. Raises AwsError."""
     body, url = request.get("TemplateBody"), request.get("TemplateURL")
     previous = bool(request.get("UsePreviousTemplate"))
     if sum((body is not None, url is not None, previous)) != 1:

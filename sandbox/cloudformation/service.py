@@ -18,7 +18,15 @@ from moto.cloudformation.models import Stack
 
 from sandbox.account import ACCOUNT, REGION, AwsError
 from sandbox.cloudformation.lifecycle import Stacks
-from sandbox.cloudformation.plans import Asked, Fetch, Plan, make_plan, read_request
+from sandbox.cloudformation.plans import (
+    Asked,
+    Fetch,
+    Plan,
+    make_plan,
+    read_request,
+    summary_of,
+    template_text,
+)
 from sandbox.cloudformation.template import Template
 from sandbox.door.calls import stack_arn
 
@@ -95,7 +103,7 @@ class CloudFormation:
 
     def update_stack(self, request: dict[str, Any]) -> dict[str, Any]:
         _require_known("UpdateStack", request)
-        stack = self._stacks.existing(request["StackName"])
+        stack = self._stacks.updatable(request["StackName"])
         asked = read_request(request, self._fetch, self._stacks.plan(stack))
         plan = make_plan(asked, reviewed=False)
         if self._stacks.is_now(stack, plan):
@@ -124,16 +132,24 @@ class CloudFormation:
             plan = self._stacks.plan(self._stacks.existing(request["StackName"]))
         return {"TemplateBody": plan.text if plan else "", "StagesAvailable": ["Original"]}
 
+    def get_template_summary(self, request: dict[str, Any]) -> dict[str, Any]:
+        """A template's parameters and types, as given or a stack's. It does not say what to acknowledge."""
+        if "StackName" in request:
+            plan = self._stacks.plan(self._stacks.existing(request["StackName"]))
+            text = plan.text if plan else ""
+        else:
+            text = template_text(request, self._fetch, None)
+        return summary_of(text)
+
     def create_change_set(self, request: dict[str, Any]) -> dict[str, Any]:
         _require_known("CreateChangeSet", request)
         name, creates = request["StackName"], request.get("ChangeSetType", "UPDATE") == "CREATE"
-        before = None if creates else self._stacks.plan(self._stacks.existing(name))
-        asked = read_request(request, self._fetch, before)
-        stack = (
-            self._stacks.reserve(name, asked.tags, for_review=True)
-            if creates
-            else self._stacks.existing(name)
-        )
+        if creates:
+            asked = read_request(request, self._fetch, None)
+            stack = self._stacks.reserve(name, asked.tags, for_review=True)
+        else:
+            stack = self._stacks.updatable(name)
+            asked = read_request(request, self._fetch, self._stacks.plan(stack))
         made = self._add(stack, request, creates=creates)
         self._review(made, stack, asked)
         return {"Id": made.id, "StackId": made.stack_id}

@@ -26,13 +26,13 @@ SERVICE = ROOT / "service"
 
 
 class Team:
-    """A team with a stack of its own: it pushes, and looks what became of it."""
+    """A team with a stack of its own, which may be there already: it pushes, and looks what became of it."""
 
-    def __init__(self, sandbox: Sandbox, name: str) -> None:
+    def __init__(self, sandbox: Sandbox, name: str, outputs: dict[str, str] | None = None) -> None:
         self.sandbox = sandbox
         self.repository = f"{name}-images"
         parameters = {**PARAMETERS, "ServiceName": name, "RepositoryName": self.repository}
-        self.outputs = stack.deploy(sandbox.client, TEMPLATE, parameters, name)
+        self.outputs = outputs or stack.deploy(sandbox.client, TEMPLATE, parameters, name)
         self.function = self.outputs["ServiceFunctionName"]
         self.ledger = DynamoLedger(sandbox.client("dynamodb"), self.outputs["LedgerName"], self.function)
         self.lambda_, self.ecr = sandbox.client("lambda"), sandbox.client("ecr")
