@@ -19,6 +19,7 @@ from sandbox.account import ACCOUNT, REGION, AwsError
 from sandbox.cloudformation.plans import Plan
 from sandbox.cloudformation.updates import OrderedResources, ResourceFailed, Told, reason
 
+_STACK = "AWS::CloudFormation::Stack"
 _REVIEWED = "REVIEW_IN_PROGRESS"
 _COMPLETE = {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
 _UPDATABLE = {*_COMPLETE, "UPDATE_FAILED"}
@@ -125,9 +126,6 @@ class Stacks:
         with self._beginning:
             _require(stack, may)
             stack.status = status
-
-
-_STACK = "AWS::CloudFormation::Stack"
 
 
 def _require(stack: Stack, may: Callable[[str], bool]) -> None:

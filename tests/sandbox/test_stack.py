@@ -34,7 +34,9 @@ class Stack:
         return self.outputs
 
     def delete(self) -> None:
-        self.aws("cloudformation").delete_stack(StackName=self.name)
+        client = self.aws("cloudformation")
+        client.delete_stack(StackName=self.name)
+        client.get_waiter("stack_delete_complete").wait(StackName=self.name)
 
     def function(self, qualifier: str = "$LATEST") -> Any:
         return self.aws("lambda").get_function(FunctionName=self.name, Qualifier=qualifier)
