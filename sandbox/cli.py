@@ -48,7 +48,8 @@ def main() -> None:
     show_default=True,
     help="How long a function's update takes.",
 )
-def up(port: int, update_seconds: float) -> None:
+@click.option("--empty", is_flag=True, help="Create no stack: the account has nothing, for `sam deploy`.")
+def up(port: int, update_seconds: float, empty: bool) -> None:
     """Start the sandbox, create the stack of template.yaml in it, and stay until Ctrl-C.
 
     Does: everything on 127.0.0.1, in memory. Does not: keep anything after it ends, or use the network.
@@ -60,11 +61,14 @@ def up(port: int, update_seconds: float) -> None:
     end_as_ctrl_c_does()
     try:
         with Sandbox(port, Settings(update_seconds=update_seconds)) as sandbox:
-            click.echo(f"sandbox: creating the stack of {TEMPLATE.name} at {sandbox.url}", err=True)
-            outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
-            for line in stack.left_out(sandbox.client):
-                click.echo(f"left out: {line}")
-            click.echo(_what_to_try(sandbox, outputs))
+            if empty:
+                click.echo(_what_to_paste(sandbox, ["sam build && sam deploy --guided"]))
+            else:
+                click.echo(f"sandbox: creating the stack of {TEMPLATE.name} at {sandbox.url}", err=True)
+                outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
+                for line in stack.left_out(sandbox.client):
+                    click.echo(f"left out: {line}")
+                click.echo(_what_to_paste(sandbox, _what_to_try(sandbox, outputs)))
             threading.Event().wait()
     except KeyboardInterrupt:
         click.echo("sandbox: stopped")
@@ -72,11 +76,21 @@ def up(port: int, update_seconds: float) -> None:
         raise click.ClickException(str(problem)) from None
 
 
-def _what_to_try(sandbox: "Sandbox", outputs: Mapping[str, str]) -> str:
+def _what_to_try(sandbox: "Sandbox", outputs: Mapping[str, str]) -> list[str]:
+    function, log = outputs["ServiceFunctionName"], f"/aws/lambda/{outputs['DeployerName']}"
+    return [
+        "sandbox push service --tag latest",
+        f"aws lambda get-alias --function-name {function} --name live",
+        f"curl {sandbox.api_url}/health",
+        f"aws logs filter-log-events --log-group-name {log} --query 'events[].[message]' --output text",
+        f"aws logs tail {log} --follow  # with version 2 of the AWS CLI",
+    ]
+
+
+def _what_to_paste(sandbox: "Sandbox", what_to_try: Iterable[str]) -> str:
     exports = [f"export {name}={value}" for name, value in sandbox.environment.items()]
     # These would win over the exports, and lead elsewhere.
     exports += [f"unset {name}" for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE") if name in os.environ]
-    function, log = outputs["ServiceFunctionName"], f"/aws/lambda/{outputs['DeployerName']}"
     exports.append(f". {shlex.quote(str(Path(sys.executable).parent / 'activate'))}  # sandbox and aws")
     return f"""
 The sandbox is ready. Paste this into another terminal:
@@ -85,11 +99,7 @@ The sandbox is ready. Paste this into another terminal:
 
 and try:
 
-  sandbox push service --tag latest
-  aws lambda get-alias --function-name {function} --name live
-  curl {sandbox.api_url}/health
-  aws logs filter-log-events --log-group-name {log} --query 'events[].[message]' --output text
-  aws logs tail {log} --follow  # with version 2 of the AWS CLI
+  {_indented(what_to_try)}
 
 Ctrl-C ends it; nothing is kept.
 """

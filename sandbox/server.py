@@ -29,6 +29,7 @@ from sandbox.awslambda.invocations import send_to_account
 from sandbox.bus import Bus
 from sandbox.clients import HOST, client, environment
 from sandbox.cloudformation import resources
+from sandbox.cloudformation.service import CloudFormation
 from sandbox.door import wire
 from sandbox.door.frontdoor import OWN, FrontDoor
 from sandbox.door.iam import Iam
@@ -165,7 +166,7 @@ class Sandbox:
         self.functions = Functions(
             ecr=self.ecr,
             runtime=self.runtime,
-            fetch_zip=_fetch_zip,
+            fetch_zip=_fetch,
             role_exists=self.iam.role_exists,
             role_allows=self.iam.role_allows,
             send=send_to_account,
@@ -180,6 +181,8 @@ class Sandbox:
             AccessLogs(lambda: self.apis.log_role, self.iam.role_allows, _write_access_log),
         )
         resources.connect(functions=self.functions, ecr=self.ecr, apis=self.apis, url=lambda: self.url)
+        cloudformation = CloudFormation(_fetch)
+        stacks = wire.application("cloudformation", cloudformation, self.iam.authorize)
         self._door = FrontDoor(
             self.iam,
             strict={
@@ -187,6 +190,10 @@ class Sandbox:
                     "lambda", self.functions, self.iam.authorize, self.functions.authorize_further
                 ),
                 "ecr": wire.application("ecr", self.ecr, self.iam.authorize),
+                **{
+                    f"cloudformation:{operation}": stacks
+                    for operation in wire.operations("cloudformation", cloudformation)
+                },
             },
             own=self._own,
             alarms=Alarms(self.bus.put_event),
@@ -276,9 +283,9 @@ def _write_access_log(group: str, stream: str, line: str) -> None:
     function_logs.put(group, stream, [(int(time.time() * 1000), line)])
 
 
-def _fetch_zip(bucket: str, key: str) -> bytes:
+def _fetch(bucket: str, key: str, version: str | None = None) -> bytes:
     try:
-        found = s3_backends[ACCOUNT]["aws"].get_object(bucket, key)
+        found = s3_backends[ACCOUNT]["aws"].get_object(bucket, key, version)
     except MissingBucket:
         raise AwsError("NoSuchBucket", f"The bucket {bucket} does not exist.", 404) from None
     if found is None:

@@ -13,7 +13,6 @@ from sandbox.cloudformation.resource import (
     account,
     gone_is_deleted,
     only,
-    refusals_name,
 )
 
 _SETTLING_SECONDS = 120.0
@@ -75,8 +74,7 @@ class Function(Resource, CloudFormationModel):
             account().functions.delete_function({"FunctionName": self.name})
 
     def is_created(self) -> bool:
-        with refusals_name(self):
-            settle(self.name)
+        settle(self.name)
         return True
 
 

@@ -15,6 +15,7 @@ LEFT_OUT = {
     "AWS::CodeBuild::Project": "nothing is built here; `sandbox push` stands for it",
     "AWS::CodeBuild::ReportGroup": "there are no builds that could report",
     "AWS::CloudWatch::Dashboard": "GetDashboard gives its text, but nobody draws it",
+    "AWS::S3::BucketPolicy": "nobody asks it; a role's own policies decide about buckets",
 }
 """Resource type -> what of it is missing, and what to do instead if there is something."""
 
@@ -52,3 +53,11 @@ class ReportGroup(_LeftOut, CloudFormationModel):
     def create(self) -> None:
         super().create()
         self.physical_resource_id = self.attributes["Arn"]  # what its `Ref` gives
+
+
+class BucketPolicy(_LeftOut, CloudFormationModel):
+    type_name = "AWS::S3::BucketPolicy"
+    attribute_names = frozenset()
+
+    def create(self) -> None:
+        pass

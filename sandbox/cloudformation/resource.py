@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from moto.cloudformation.exceptions import UnformattedGetAttTemplateException, ValidationError
+from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 
 from sandbox.account import AwsError
 from sandbox.awslambda.functions import Functions
@@ -53,7 +53,7 @@ def account() -> Account:
 
 
 class Resource:
-    """What moto asks of a resource class, said once.
+    """What moto asks of a resource class, said once. Any of it may raise AwsError, which fails the stack.
 
     A mixin and no base class: moto sees direct subclasses of CloudFormationModel only.
     A resource fills in `create`, `change` and `remove`, and sets `physical_resource_id` (what `Ref`
@@ -117,9 +117,8 @@ class Resource:
         resource = cls(
             kwargs["LogicalId"], kwargs["StackId"], resource_name, cloudformation_json["Properties"]
         )
-        with refusals_name(resource):
-            resource._require_known_properties()
-            resource.create()
+        resource._require_known_properties()
+        resource.create()
         return resource
 
     @classmethod
@@ -136,22 +135,21 @@ class Resource:
         replaced = any(old.get(name) != new.get(name) for name in cls.replaced_by)
         name = new_resource_name if replaced else original_resource.name
         resource = cls(original_resource.logical_id, original_resource.stack_id, name, new)
-        with refusals_name(resource):
-            resource._require_known_properties()
-            if replaced:
-                resource.create()
-                original_resource.remove()
-            else:
-                resource.physical_resource_id = original_resource.physical_resource_id
-                resource.attributes = dict(original_resource.attributes)
-                resource.change(old)
+        resource._require_known_properties()
+        if replaced:
+            resource.create()
+            original_resource.remove()
+        else:
+            resource.physical_resource_id = original_resource.physical_resource_id
+            resource.attributes = dict(original_resource.attributes)
+            resource.change(old)
         return resource
 
     def delete(self, account_id: str, region_name: str) -> None:  # noqa: ARG002 - moto's signature
-        with refusals_name(self):
-            self.remove()
+        self.remove()
 
     def is_created(self) -> bool:
+        """Wait until it can be used, if that takes time. Raises AwsError when it never can."""
         return True
 
     def _require_known_properties(self) -> None:
@@ -159,16 +157,6 @@ class Resource:
         if unknown:
             names, where = ", ".join(sorted(unknown)), type(self).__module__
             raise AwsError("UnsupportedProperty", f"the sandbox does not know {names}; add it in {where}")
-
-
-@contextlib.contextmanager
-def refusals_name(resource: Resource) -> Iterator[None]:
-    """AWS's refusals, as CloudFormation passes them on: with the resource they are about."""
-    try:
-        yield
-    except AwsError as error:
-        message = f"{resource.logical_id} ({resource.type_name}): {error.message} ({error.code})"
-        raise ValidationError(message=message) from error
 
 
 @contextlib.contextmanager

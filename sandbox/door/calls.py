@@ -161,8 +161,8 @@ def _log_stream(parameters: Parameters) -> str:
     return _arn("logs", f"log-group:{group}:log-stream:{stream}")
 
 
-def _stack(parameters: Parameters) -> str:
-    """A stack's ARN ends in an id, which whoever asks by its name need not know."""
+def stack_arn(parameters: Parameters) -> str:
+    """The ARN of the stack that a request names. It ends in an id, which whoever asks need not know."""
     asked = str(parameters.get("StackName") or "")
     if not asked:
         return "*"  # all of them
@@ -218,7 +218,7 @@ _TABLE: dict[str, _Row] = {
     "logs:FilterLogEvents": _on(_log_stream),
     "logs:GetLogEvents": _on(_log_stream),
     "logs:DescribeLogStreams": _on(_log_stream),
-    "cloudformation:DescribeStacks": _on(_stack),
+    "cloudformation:DescribeStacks": _on(stack_arn),
     "monitoring:GetDashboard": _on(_dashboard),
     "monitoring:DescribeAlarms": _alarms,
     "monitoring:GetMetricData": _on(_anything),

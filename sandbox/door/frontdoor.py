@@ -12,8 +12,9 @@ from werkzeug.wrappers import Request, Response
 
 from sandbox.account import AwsError
 from sandbox.alarms import Alarms
-from sandbox.door.calls import signing_scope
+from sandbox.door.calls import UnknownCallError, read_operation, signing_scope
 from sandbox.door.iam import Iam
+from sandbox.door.wire import query_refusal
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,9 +30,10 @@ _NO_API_GATEWAY = AwsError("NotImplementedException", "The sandbox makes REST AP
 class FrontDoor:
     """Routes by the SigV4 credential scope's service.
 
-    `strict` maps a service (`lambda`, `ecr`) to the application that stands for it; these check permissions
-    for themselves. `own` takes what is below `/_sandbox/`. Everything else is moto's, after `iam` has let
-    it pass; but for EventBridge's PutEvents and API Gateway, where moto would take what leads nowhere.
+    `strict` maps a service (`lambda`) or an operation (`cloudformation:CreateStack`) to the application that
+    stands for it; these check permissions for themselves. `own` takes what is below `/_sandbox/`. Everything
+    else is moto's, after `iam` has let it pass; but for EventBridge's PutEvents and API Gateway, where moto
+    would take what leads nowhere.
     `alarms` watches what CloudWatch is asked.
     """
 
@@ -58,8 +60,8 @@ class FrontDoor:
         _, service = signing_scope(environ)
         if _from_a_web_page(environ) or not service:
             return _unsigned()(environ, start_response)
-        if service in self._strict:
-            return self._strict[service](environ, start_response)
+        if strict := self._strict_part(environ, service):
+            return strict(environ, start_response)
         try:
             self._iam.authorize_request(environ)
         except AwsError as refusal:
@@ -69,6 +71,15 @@ class FrontDoor:
         if service == "apigateway":
             return _refusal(environ, service, _NO_API_GATEWAY)(environ, start_response)
         return self._ask_moto(environ, start_response, service)
+
+    def _strict_part(self, environ: "WSGIEnvironment", service: str) -> "WSGIApplication | None":
+        if service != "cloudformation":
+            return self._strict.get(service)
+        try:
+            operation = read_operation(environ, service)
+        except UnknownCallError:
+            return None
+        return self._strict.get(f"{service}:{operation.name}")
 
     def _ask_moto(
         self, environ: "WSGIEnvironment", start_response: "StartResponse", service: str
@@ -118,15 +129,12 @@ def _unsigned() -> Response:
 def _refusal(environ: "WSGIEnvironment", service: str, refusal: AwsError) -> Response:
     """A refusal in the form the caller's SDK reads: XML for the query protocol and S3, else JSON."""
     request_id = str(uuid.uuid4())
-    code, message = escape(refusal.code), escape(refusal.message)
-    what = f"<Code>{code}</Code><Message>{message}</Message>"
     if service == "s3":
+        what = f"<Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
         xml = f"<Error>{what}<RequestId>{request_id}</RequestId></Error>"
-    elif Request(environ).mimetype == "application/x-www-form-urlencoded":
-        error = f"<Error><Type>Sender</Type>{what}</Error>"
-        xml = f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>"
-    else:
-        headers: dict[str, Any] = {"x-amzn-RequestId": request_id, "x-amzn-ErrorType": refusal.code}
-        body = json.dumps({"__type": refusal.code, "message": refusal.message})
-        return Response(body, refusal.status, headers, content_type="application/x-amz-json-1.0")
-    return Response(xml, refusal.status, content_type="text/xml")
+        return Response(xml, refusal.status, content_type="text/xml")
+    if Request(environ).mimetype == "application/x-www-form-urlencoded":
+        return query_refusal(refusal, refusal.status or 400)
+    headers: dict[str, Any] = {"x-amzn-RequestId": request_id, "x-amzn-ErrorType": refusal.code}
+    body = json.dumps({"__type": refusal.code, "message": refusal.message})
+    return Response(body, refusal.status, headers, content_type="application/x-amz-json-1.0")

@@ -1,7 +1,7 @@
 """AWS's wire protocols, from botocore's own service models, in front of a plain Python object.
 
 An implementation has one method per operation it knows (`put_image` for PutImage). It gets the request and
-gives the response as boto3 shows them, and refuses by raising `AwsError`. Everything about HTTP, JSON,
+gives the response as boto3 shows them, and refuses by raising `AwsError`. Everything about HTTP, JSON, XML,
 required members, lengths, patterns and enums is done here, so that the implementation can trust its input.
 """
 
@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
 
 from botocore import xform_name
 from botocore.model import StructureShape
@@ -25,6 +27,7 @@ from moto.core.loaders import create_loader
 from moto.core.model import OperationModel, ServiceModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import get_serializer_class
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
@@ -59,6 +62,8 @@ class Implementation(Protocol):
 class Call:
     operation: OperationModel
     path_parameters: dict[str, str]
+    form: dict[str, str]
+    """Of the query protocol: all of the request."""
 
 
 def application(
@@ -67,7 +72,7 @@ def application(
     authorize: Authorize,
     authorize_further: AuthorizeFurther | None = None,
 ) -> WSGIApplication:
-    """A WSGI application that speaks `service_name`'s protocol (`json` or `rest-json`)."""
+    """A WSGI application that speaks `service_name`'s protocol (`json`, `rest-json` or `query`)."""
     model = _service_model(service_name)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -98,7 +103,7 @@ def _answer(
     http: Request,
 ) -> Response:
     body = _body(http)
-    call = _route(model, http)
+    call = _route(model, http, body)
     name = call.operation.name
     operation: Callable[[dict[str, Any]], dict[str, Any] | None] | None = getattr(
         implementation, xform_name(name), None
@@ -107,7 +112,7 @@ def _answer(
         raise AwsError(
             "NotImplementedException",
             f"The sandbox does not implement {model.service_name}:{name}. "
-            f"It implements: {', '.join(_implemented(model, implementation))}.",
+            f"It implements: {', '.join(operations(model.service_name, implementation))}.",
             501,
         )
     request = _parse(model, call, http, body)
@@ -119,8 +124,10 @@ def _answer(
     return _response(call.operation, operation(request) or {})
 
 
-def _implemented(model: ServiceModel, implementation: Implementation) -> list[str]:
-    return [name for name in model.operation_names if hasattr(implementation, xform_name(name))]
+def operations(service_name: str, implementation: Implementation) -> list[str]:
+    """The operations of `service_name` that `implementation` has a method for."""
+    names = _service_model(service_name).operation_names
+    return [name for name in names if hasattr(implementation, xform_name(name))]
 
 
 # Requests
@@ -160,17 +167,23 @@ def _routes(service_name: str) -> list[tuple[str, re.Pattern[str], dict[str, Any
     return sorted(routes, key=lambda route: len(route[2]), reverse=True)
 
 
-def _route(model: ServiceModel, http: Request) -> Call:
+def _route(model: ServiceModel, http: Request, body: bytes) -> Call:
+    if model.protocol == "query":
+        form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+        action = form.get("Action", "")
+        if action not in model.operation_names:
+            raise AwsError("InvalidAction", f"Could not find operation {shortened(action)}.")
+        return Call(model.operation_model(action), {}, form)
     if model.protocol == "json":
         target = http.headers.get("X-Amz-Target", "")
         prefix, _, name = target.rpartition(".")
         if prefix != model.metadata["targetPrefix"] or name not in model.operation_names:
             raise AwsError("UnknownOperationException", f"No operation {shortened(target)!r}.")
-        return Call(model.operation_model(name), {})
+        return Call(model.operation_model(name), {}, {})
     for method, path, query, operation in _routes(model.service_name):
         match = path.fullmatch(http.path) if method == http.method else None
         if match and all(http.args.get(key) == value for key, value in query.items()):
-            return Call(operation, match.groupdict())
+            return Call(operation, match.groupdict(), {})
     raise AwsError("UnknownOperationException", f"No operation at {http.method} {shortened(http.path)}.", 404)
 
 
@@ -179,7 +192,7 @@ def _parse(model: ServiceModel, call: Call, http: Request, body: bytes) -> dict[
     if shape is None:
         return {}
     try:
-        if "payload" not in shape.serialization:
+        if "payload" not in shape.serialization and model.protocol != "query":
             _require_json_object(body)
         parser = PROTOCOL_PARSERS[model.protocol](call.operation)
         parsed: dict[str, Any] = parser.parse(
@@ -189,12 +202,14 @@ def _parse(model: ServiceModel, call: Call, http: Request, body: bytes) -> dict[
                 "method": http.method,
                 "url_params": call.path_parameters,
                 "url_path": http.path,
-                "values": http.args,
+                "values": MultiDict(call.form) if call.form else http.args,
             }
         )
     # The parser follows the model without looking at the JSON's types, and stumbles in all these ways.
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
         reason = shortened(str(error))
+        if model.protocol == "query":
+            raise AwsError("MalformedInput", f"Could not read the request: {reason}") from error
         if model.protocol == "json":
             raise AwsError("SerializationException", f"Could not read the request: {reason}") from error
         raise AwsError(
@@ -222,7 +237,7 @@ def _validate(model: ServiceModel, operation: OperationModel, request: dict[str,
             f"Invalid parameter at '{found[0].where}' failed to satisfy constraint: '{found[0].must}'",
         )
     raise AwsError(
-        "ValidationException",
+        "ValidationError" if model.protocol == "query" else "ValidationException",
         f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected: "
         + "; ".join(
             f"Value {violation.value} at '{violation.where}' failed to satisfy constraint: {violation.must}"
@@ -249,11 +264,23 @@ def _response(operation: OperationModel, result: dict[str, Any]) -> Response:
     return Response(body, status, serialized["headers"])
 
 
+def query_refusal(refusal: AwsError, status: int) -> Response:
+    """A refusal in the query protocol's XML."""
+    fault = "Sender" if status < 500 else "Receiver"
+    error = (
+        f"<Type>{fault}</Type><Code>{escape(refusal.code)}</Code><Message>{escape(refusal.message)}</Message>"
+    )
+    xml = f"<ErrorResponse><Error>{error}</Error><RequestId>{uuid.uuid4()}</RequestId></ErrorResponse>"
+    return Response(xml, status, content_type="text/xml")
+
+
 def _refusal(model: ServiceModel, refusal: AwsError) -> Response:
     shape = next((error for error in model.error_shapes if error.name == refusal.code), None)
     members = shape.members if isinstance(shape, StructureShape) else {}
     modelled = shape.metadata.get("error", {}) if shape is not None else {}
     status = refusal.status or modelled.get("httpStatusCode", 400)
+    if model.protocol == "query":
+        return query_refusal(refusal, status)
     headers = {"x-amzn-ErrorType": refusal.code}
     # Errors of one service spell it `message` or `Message`; those outside its model, `message`.
     spelling = next((name for name in members if name.lower() == "message"), "message")

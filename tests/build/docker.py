@@ -119,7 +119,6 @@ class Docker:
         if not login.exists() or login.read_text() != registry:
             raise DockerError("no basic auth credentials")
         # boto3 takes as long to import as all else here, and most commands need none.
-        from sandbox.clients import client  # noqa: PLC0415
 
         built: images.BuiltImage = pickle.loads(self._image(given.image).read_bytes())
         ecr = boto3.client("ecr")

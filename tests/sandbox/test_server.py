@@ -629,6 +629,25 @@ def test_up_prints_what_to_paste_and_ends_cleanly(running_up: tuple["subprocess.
     assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
 
 
+def test_an_empty_account_has_no_stack_and_says_how_to_get_one() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "up", "--port", "0", "--empty"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+
+    printed = "".join(iter(process.stdout.readline, "Ctrl-C ends it; nothing is kept.\n"))
+    exports = dict(re.findall(r"export (\w+)=(\S+)", printed))
+    stacks = client("cloudformation", exports).describe_stacks()["Stacks"]
+    process.kill()
+    process.wait()
+
+    assert "sam build && sam deploy --guided" in printed
+    assert stacks == []
+
+
 def children(pid: int) -> list[int]:
     """The child processes of a process, whichever of its threads started them."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")

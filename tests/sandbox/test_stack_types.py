@@ -46,7 +46,9 @@ class Team:
         return stack.deploy(self.aws, self._folder / "template.yaml", {}, self.name)
 
     def delete(self) -> None:
-        self.aws("cloudformation").delete_stack(StackName=self.name)
+        client = self.aws("cloudformation")
+        client.delete_stack(StackName=self.name)
+        client.get_waiter("stack_delete_complete").wait(StackName=self.name)
 
     def ids(self) -> dict[str, str]:
         listed = self.aws("cloudformation").list_stack_resources(StackName=self.name)

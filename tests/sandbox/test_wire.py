@@ -23,7 +23,7 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:shop"
 
 
 class Service:
-    """A little of Lambda or ECR, which remembers its requests and answers what it is told."""
+    """A little of Lambda, ECR or CloudFormation, which remembers its requests and answers what it is told."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -49,6 +49,7 @@ class Service:
     invoke = list_tags = get_alias = delete_alias = update_alias = create_function = _answered
     put_function_event_invoke_config = list_functions = list_provisioned_concurrency_configs = _answered
     put_image = upload_layer_part = describe_images = batch_get_image = put_image_tag_mutability = _answered
+    create_stack = execute_change_set = list_change_sets = _answered
 
 
 @pytest.fixture
@@ -66,6 +67,12 @@ def lambda_(service: Service) -> Iterator[Any]:
 def ecr(service: Service) -> Iterator[Any]:
     with serving(application("ecr", service, service.authorize)) as url:
         yield client("ecr", url)
+
+
+@pytest.fixture
+def cloudformation(service: Service) -> Iterator[Any]:
+    with serving(application("cloudformation", service, service.authorize)) as url:
+        yield client("cloudformation", url)
 
 
 def refused(error: pytest.ExceptionInfo[ClientError]) -> tuple[int, str, str]:
@@ -407,3 +414,87 @@ def test_a_body_larger_than_aws_takes_is_refused_unread(service: Service) -> Non
 
     # then
     assert (status, error["message"]) == (413, "Request must be smaller than 70167211 bytes")
+
+
+# The query protocol: a form comes in, XML goes out
+
+
+def test_lists_texts_and_switches_arrive_from_a_form(service: Service, cloudformation: Any) -> None:
+    # when
+    parameters = [
+        {"ParameterKey": "Email", "ParameterValue": ""},
+        {"ParameterKey": "x", "UsePreviousValue": True},
+    ]
+    cloudformation.create_stack(
+        StackName="shop",
+        TemplateBody="a & b = \u00fc\n",
+        Parameters=parameters,
+        Tags=[],
+        DisableRollback=False,
+    )
+
+    # then
+    assert service.requests == [
+        {
+            "StackName": "shop",
+            "TemplateBody": "a & b = \u00fc\n",
+            "Parameters": parameters,
+            "Tags": [],
+            "DisableRollback": False,
+        }
+    ]
+    assert service.checked[0][0] == "cloudformation:CreateStack"
+
+
+def test_lists_and_times_return_as_xml(service: Service, cloudformation: Any) -> None:
+    # given
+    made = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    service.answer = {"Summaries": [{"ChangeSetName": "a<b>", "CreationTime": made}]}
+
+    # when
+    answered = cloudformation.list_change_sets(StackName="shop")
+
+    # then
+    assert answered["Summaries"] == [{"ChangeSetName": "a<b>", "CreationTime": made}]
+
+
+def test_a_refusal_of_the_query_protocol_keeps_its_code_and_text(
+    service: Service, cloudformation: Any
+) -> None:
+    # given
+    service.refusal = AwsError("AlreadyExistsException", "Stack [<shop> & more] already exists")
+
+    # when
+    with pytest.raises(ClientError) as error:
+        cloudformation.create_stack(StackName="shop")
+
+    # then
+    assert refused(error) == (400, "AlreadyExistsException", "Stack [<shop> & more] already exists")
+
+
+def test_what_the_query_protocols_model_does_not_allow_is_refused(
+    service: Service, cloudformation: Any
+) -> None:
+    # when
+    with pytest.raises(ClientError) as error:
+        cloudformation.execute_change_set(ChangeSetName="9 no name")
+
+    # then
+    status, code, message = refused(error)
+    assert (status, code) == (400, "ValidationError")
+    assert "'changeSetName' failed to satisfy constraint" in message
+    assert service.requests == []
+
+
+@pytest.mark.parametrize("body", [b"Action=CreateRocket", b"", b"\xff\x00", b'{"Action": "CreateStack"}'])
+def test_a_form_without_an_operation_is_refused(service: Service, body: bytes) -> None:
+    # when
+    with serving(application("cloudformation", service, service.authorize)) as url:
+        request = urllib.request.Request(url, body, {"Content-Type": "application/x-www-form-urlencoded"})
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(request)
+
+    # then
+    assert error.value.code == 400
+    assert b"<Code>InvalidAction</Code>" in error.value.read()
+    assert service.requests == []

@@ -15,6 +15,7 @@ from moto.events.models import EventPattern
 
 from deployer import placeholder, settings
 from sandbox.cloudformation import stack
+from sandbox.cloudformation.template import TemplateError, parameter_values
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
@@ -92,7 +93,7 @@ def test_every_parameter_is_used() -> None:  # cfn-lint does not look where SAM 
 
 
 def test_every_default_is_within_its_own_bounds() -> None:
-    assert set(stack.parameter_values(template(), KEY)) == set(template()["Parameters"])
+    assert set(parameter_values(template(), KEY)) == set(template()["Parameters"])
 
 
 def test_secrets_are_not_echoed_and_have_no_default() -> None:
@@ -102,11 +103,10 @@ def test_secrets_are_not_echoed_and_have_no_default() -> None:
 
 
 def test_the_placeholders_tag_cannot_be_the_release_tag() -> None:
-    with pytest.raises(stack.StackError, match="ReleaseTag"):
-        stack.parameter_values(template(), {**KEY, "ReleaseTag": placeholder.TAG})
+    with pytest.raises(TemplateError, match="ReleaseTag"):
+        parameter_values(template(), {**KEY, "ReleaseTag": placeholder.TAG})
     assert (
-        stack.parameter_values(template(), {**KEY, "ReleaseTag": "placeholder-2"})["ReleaseTag"]
-        == "placeholder-2"
+        parameter_values(template(), {**KEY, "ReleaseTag": "placeholder-2"})["ReleaseTag"] == "placeholder-2"
     )
 
 
@@ -136,8 +136,8 @@ def test_the_placeholders_tag_cannot_be_the_release_tag() -> None:
     ],
 )
 def test_values_aws_would_choke_on_later_are_refused_at_once(name: str, value: str) -> None:
-    with pytest.raises(stack.StackError, match=name):
-        stack.parameter_values(template(), {**KEY, name: value})
+    with pytest.raises(TemplateError, match=name):
+        parameter_values(template(), {**KEY, name: value})
 
 
 # Permissions
@@ -435,7 +435,7 @@ POWERTOOLS = {"POWERTOOLS_SERVICE_NAME", "POWERTOOLS_METRICS_NAMESPACE", "LOG_LE
 
 def environment(function: str) -> Watched:
     """What a function's environment is when every parameter has its default."""
-    values = stack.parameter_values(template(), KEY)
+    values = parameter_values(template(), KEY)
     registry = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
     attributes = {
         "Repository.RepositoryUri": f"{registry}/{values['RepositoryName']}",

@@ -38,12 +38,17 @@ class Answer:
 
 
 class Team:
-    """A team with the stack `name`. What it asks AWS for, it asks as the administrator."""
+    """A team with the stack `name`. What it asks AWS for, it asks as the administrator.
 
-    def __init__(self, sandbox: Sandbox, name: str, **parameters: str) -> None:
+    `outputs`: those of a stack that is there already; without them it is created.
+    """
+
+    def __init__(
+        self, sandbox: Sandbox, name: str, outputs: dict[str, str] | None = None, **parameters: str
+    ) -> None:
         self.sandbox, self.name = sandbox, name
         self.repository = f"{name}-images"
-        self.outputs = self.deploy(**parameters)
+        self.outputs = outputs or self.deploy(**parameters)
         self.function = self.outputs["ServiceFunctionName"]
         self.ledger = DynamoLedger(sandbox.client("dynamodb"), self.outputs["LedgerName"], self.function)
         self.lambda_, self.ecr = sandbox.client("lambda"), sandbox.client("ecr")
