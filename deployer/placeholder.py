@@ -4,6 +4,9 @@ A Lambda function made from an image cannot exist before its image, and the imag
 before its repository exists. This custom resource closes the gap while the stack is created: it
 pushes a tiny image that does nothing. Nobody is meant to invoke it; the first release replaces it.
 
+It also reads the stack's `Checks`, if it is given them, as the deployer will: checks that cannot be read
+stop the stack's creation or update, and not every deployment afterwards.
+
 CloudFormation changes a function's code only when the template's `ImageUri` changes, so the digest
 must never change by itself: the image's bytes depend on the architecture and on nothing else.
 """
@@ -23,6 +26,8 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
+
+from deployer.smoke import parse_checks
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -166,6 +171,8 @@ def put_answer(url: str, body: bytes) -> None:
 def _perform(event: Mapping[str, Any], ecr: "ECRClient") -> dict[str, str]:
     """The resource's attributes after the request."""
     wanted = event["ResourceProperties"]
+    if event["RequestType"] in ("Create", "Update") and "Checks" in wanted:
+        parse_checks(wanted["Checks"])
     match event["RequestType"]:
         case "Create":
             pass

@@ -29,6 +29,7 @@ BUILD_MINUTE = 0.005  # CodeBuild, general1.small
 # Seconds of Lambda time and KB of log: assumed, because they can only be measured on AWS.
 SWEEP_SECONDS, SWEEP_KB = 0.25, 1.5
 RELEASE_SECONDS, BUILD_MINUTES = 30, 6
+REQUEST_KB = 1  # the API's access log, and Lambda's own three lines
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ def at_work() -> list[Cost]:
             "requests: Lambda",
             f"1,000,000 * (0.05 s * 0.5 GB * ${GB_SECOND:.10f} + ${MILLION_INVOCATIONS:.2f} / 1,000,000)",
             REQUESTS * (0.05 * 0.5 * GB_SECOND + MILLION_INVOCATIONS / 1e6),
+        ),
+        Cost(
+            "requests: logs",
+            f"1,000,000 * {REQUEST_KB} KB * ${GB_LOGGED:.2f} / GB",
+            REQUESTS * REQUEST_KB / 1e6 * GB_LOGGED,
         ),
     ]
 

@@ -26,6 +26,9 @@ Drawn from [template.yaml](../template.yaml) by `make docs`; a test fails when i
 is granted that no story needs: `tests/permissions` takes each statement away, one at a time, and sees its
 story fail. `…` stands for the Region and account of the stack.
 
+What an action is checked against is what AWS's Service Authorization Reference says, as the sandbox knows it.
+No grant was seen at work on AWS itself.
+
 Besides, resources let others in by policies of their own: the repository lets Lambda pull for this function,
 the alias lets this API invoke it, the deployer lets three rules start it, and the rules' dead-letter queue
 lets two of them write.

@@ -292,6 +292,26 @@ def test_a_reason_is_never_longer_than_cloudformation_reads(text: str) -> None:
     assert answer["Status"] == "FAILED"
 
 
+@pytest.mark.parametrize("request_type", [CREATE, UPDATE])
+def test_checks_that_cannot_be_read_stop_the_stack_and_nothing_is_pushed(
+    request_type: dict[str, Any],
+) -> None:
+    ecr = FakeEcr()
+    properties = {**cast("Any", CREATE["ResourceProperties"]), "Checks": "[/health]"}
+
+    answer = answer_to({**request_type, "ResourceProperties": properties}, ecr)
+
+    assert answer["Status"] == "FAILED"
+    assert "CHECKS is not JSON" in answer["Reason"]
+    assert ecr.calls == 0
+
+
+def test_checks_that_can_be_read_change_nothing() -> None:
+    properties = {**cast("Any", CREATE["ResourceProperties"]), "Checks": '[{"path": "/ready"}]'}
+
+    assert answer_to({**UPDATE, "ResourceProperties": properties}, FakeEcr())["Status"] == "SUCCESS"
+
+
 def test_an_architecture_lambda_does_not_have_is_named() -> None:
     properties = {**cast("Any", CREATE["ResourceProperties"]), "Architecture": "riscv64"}
 
