@@ -40,7 +40,7 @@ def test_an_alarm_of_the_service_is_told_once_with_the_last_release_and_the_way_
     ]
     text = told["Message"]
     assert "errors: 12 datapoints" in text
-    assert f"The last release, blamed by an alarm ({released.image})" in text
+    assert f"Users are on release blamed by an alarm ({released.image}), version {released.version}" in text
     assert f"--name live --function-version {before.version}" in text
     ring(team, "server-errors", "OK")
 
@@ -69,6 +69,6 @@ def test_an_alarm_of_the_deployer_comes_from_cloudwatch_itself(team: Team, mailb
     assert told["Subject"] == f'ALARM: "{team.function}-sweeps-missing" in US East (N. Virginia)'
     message = json.loads(told["Message"])
     assert message["NewStateValue"] == "ALARM"
-    assert "Is the rule SweepSchedule enabled?" in message["AlarmDescription"]
+    assert "not started for a quarter of an hour" in message["AlarmDescription"]
     ring(team, "sweeps-missing", "OK")
     assert mailbox.about("sweeps-missing") == [told]
