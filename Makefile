@@ -18,8 +18,8 @@ LINT := $(TOOLS)/lint/.ready
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-# Set up once, and again only when the lock file changes.
-$(READY): requirements.lock
+# Set up once, and again only when the lock file or pyproject.toml changes (which names the commands).
+$(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "setup: needs Python 3.11 or newer, found: $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
 	@echo "setup: installing the locked dependencies into $(VENV) (once)"
