@@ -110,14 +110,14 @@ def _owners() -> Iterator[tuple[str, str]]:
         yield name, f"{told.rstrip('.')}."
 
 
-def _roles_and_policies() -> Iterator[tuple[str, yaml.MappingNode]]:
+def _roles_and_policies() -> Iterator[tuple[str, yaml.Node]]:
     root = yaml.compose(TEMPLATE.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     for key, resource in _at(root, "Resources").value:
         if _text(_at(resource, "Type")) in {"AWS::IAM::Role", "AWS::IAM::ManagedPolicy"}:
             yield key.value, _at(resource, "Properties")
 
 
-def _documents(properties: yaml.MappingNode) -> Iterator[yaml.MappingNode]:
+def _documents(properties: yaml.Node) -> Iterator[yaml.Node]:
     inline = _find(properties, "Policies")
     if inline is not None:
         yield from (_at(policy, "PolicyDocument") for policy in inline.value)
@@ -126,7 +126,7 @@ def _documents(properties: yaml.MappingNode) -> Iterator[yaml.MappingNode]:
         yield document
 
 
-def _grant(owner: str, statement: yaml.MappingNode, lines: list[str]) -> Grant:
+def _grant(owner: str, statement: yaml.Node, lines: list[str]) -> Grant:
     resource = _at(statement, "Resource")
     resources = resource.value if resource.tag == "tag:yaml.org,2002:seq" else [resource]
     return Grant(
