@@ -154,7 +154,7 @@ class Controller:
             raise Senseless("nothing is held, so there is nothing to resume")
         self.ledger.resume()
         self.journal.note(f"{by} lifted the hold by {held.by} ({held.because})")
-        self.settle()
+        self.sweep()
         return held
 
     def alarm(self, alarm: Alarm) -> None:
@@ -187,29 +187,37 @@ class Controller:
 
     def settle(self) -> None:
         """Work until nothing is left to do, somebody else is doing it, or Lambda's time is nearly over."""
-        if self._something_to_do() or _mark_due(self.service, self.ports, self.journal):
+        while self._work_waits() and self._settle_under_lease(sweeps=False):
+            pass
+
+    def sweep(self) -> None:
+        """Settle, and look what no event has told: where the release tag is, and where the marks are.
+
+        Only a sweep asks the tag: whoever has just worked would see the next push before its event comes.
+        """
+        if self._work_waits() or self._tag_tells() or _mark_due(self.service, self.ports, self.journal):
             # Marks that cannot be set now are tried again by the next sweep, not here.
-            while self._settle_under_lease() and self._something_to_do():
+            while self._settle_under_lease(sweeps=True) and self._work_waits():
                 pass
 
     # -- the loop -----------------------------------------------------------------------------------------
 
-    def _something_to_do(self) -> bool:
-        """One read of the ledger and one of the tag.
-
-        After a lease it finds what arrived since its last look, from somebody who saw us at work and left.
-        """
+    def _work_waits(self) -> bool:
+        """One read of the ledger. After a lease it finds what arrived since its last look, from somebody who
+        saw us at work and left."""
         book = self.ledger.look()
-        if book.open or any(rollout.due(notice, self.clock.now()) for notice in book.notices):
-            return True
+        return bool(book.open) or any(rollout.due(notice, self.clock.now()) for notice in book.notices)
+
+    def _tag_tells(self) -> bool:
+        """One read of the ledger and one of the tag."""
         try:
             tagged = self.ports.registry.tagged(self.service.release_tag)
         except Refused as error:
             self.journal.note(rollout.refusal(None, str(error)))
             return False
-        return rollout.sweep_finds(book, tagged)
+        return rollout.sweep_finds(self.ledger.look(), tagged)
 
-    def _settle_under_lease(self) -> bool:
+    def _settle_under_lease(self, *, sweeps: bool) -> bool:
         """True if it ran out of work rather than of time or of its lease."""
         lease = self._acquire()
         if lease is None:
@@ -217,7 +225,7 @@ class Controller:
             self.journal.note("another deployer is at work and will take this up")
             return False
         try:
-            return _Turns(self.service, self.ports, self.journal, lease).run()
+            return _Turns(self.service, self.ports, self.journal, lease, sweeps=sweeps).run()
         except LeaseLost:
             self.journal.note("another deployer has taken over; leaving everything to it")
             return False
@@ -242,8 +250,11 @@ class Controller:
 class _Turns:
     """The turns of the loop under one lease."""
 
-    def __init__(self, service: Service, ports: Ports, journal: Journal, lease: Lease) -> None:
+    def __init__(
+        self, service: Service, ports: Ports, journal: Journal, lease: Lease, *, sweeps: bool
+    ) -> None:
         self.service, self.ports, self.journal, self.lease = service, ports, journal, lease
+        self.sweeps = sweeps
         self.function, self.registry = ports.function, ports.registry
         self.ledger, self.clock = ports.ledger, ports.clock
         self.refused: str | None = None  # what AWS said to the last action, if it said no
@@ -278,8 +289,10 @@ class _Turns:
             self._advance(deployment, book)
             return True
         # Before the next one is taken up: it would move `live` on, and the marks know only where they were.
-        if self._mark():
+        if self._mark() or self._forget_doubles(book):
             return True
+        if not book.open and not self.sweeps:
+            return False
         try:
             tagged = self.registry.tagged(self.service.release_tag)
         except Refused as error:
@@ -292,7 +305,18 @@ class _Turns:
         if deployment:
             self._advance(deployment, book)
             return True
-        return bool(superseded) or self._sweep(book, tagged)
+        return bool(superseded) or (self.sweeps and self._sweep(book, tagged))
+
+    def _forget_doubles(self, book: Book) -> bool:
+        """Drop requests for a push that another deployment is for. True if there was one: look again."""
+        if not book.open:
+            return False
+        known = (*book.open, *self.ledger.history(_RECENT))
+        doubles = [request for request in book.open if rollout.doubled(request, known)]
+        for request in doubles:
+            self.journal.note("another deployment is for this push, too", request)
+            self.ledger.forget(self.lease, request)
+        return bool(doubles)
 
     def _sweep(self, book: Book, tagged: str | None) -> bool:
         """Take up what the release tag points at, if no event ever told us."""

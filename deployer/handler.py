@@ -171,7 +171,7 @@ def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
 def _sweep(controller: Controller) -> dict[str, Any]:
     """A sweep that fails is not retried and not kept: the next one, in a minute, does the same."""
     try:
-        controller.settle()
+        controller.sweep()
     except Exception:
         metrics.add_metric("SweepFailed", MetricUnit.Count, 1)
         logger.exception("the sweep failed; the next one tries again")

@@ -126,6 +126,9 @@ class Ledger(Protocol):
         """Write down an open deployment. Raises `LookAgain` if it is not open any more, or if it `begins` to
         touch the function and a hold came in between."""
 
+    def forget(self, lease: Lease, request: Deployment) -> None:
+        """Take a request that waits out again, with no trace and no notice: another one is for both."""
+
     def end(
         self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
     ) -> None:

@@ -226,6 +226,23 @@ def covered(push: Deployment, known: Iterable[Deployment]) -> bool:
     )
 
 
+def doubled(request: Deployment, known: Iterable[Deployment]) -> bool:
+    """Is this waiting request about a push that another deployment is for already?
+
+    The sweep and the push's own event may both note it, in the moment in which neither has seen the other's
+    request. Then one of the two is for both: the sweep's, unless the event's has begun.
+    """
+    if request.source is Source.PUSH:
+        return covered(request, known)
+    return request.source is Source.SWEEP and any(
+        other.source is Source.PUSH
+        and other.image == request.image
+        and other.phase not in (Phase.REQUESTED, Phase.SUPERSEDED)
+        and (other.phase not in ENDED or other.since > request.requested_at)
+        for other in known
+    )
+
+
 def due(notice: Notice, now: datetime) -> bool:
     """Is it time to try to deliver this?"""
     return notice.again_at is None or now >= notice.again_at

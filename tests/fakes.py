@@ -253,6 +253,10 @@ class FakeLedger:
         self.recorded.append(deployment)
         self.book = replace(self.book, open=(*others, deployment))
 
+    def forget(self, lease: Lease, request: Deployment) -> None:
+        self._fence(lease)
+        self.book = replace(self.book, open=tuple(d for d in self.book.open if d.id != request.id))
+
     def end(
         self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
     ) -> None:
@@ -395,7 +399,7 @@ class World:
 
     def sweep(self) -> None:
         self.clock.new_invocation()
-        self.controller("sweep").settle()
+        self.controller("sweep").sweep()
         self.clock.sleep(1)
 
     def outcome(self, request: Deployment) -> Deployment:

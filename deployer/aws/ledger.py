@@ -174,6 +174,11 @@ class DynamoLedger:
         if failed:
             raise LookAgain(f"{deployment.id} is not open any more: it ended, or was never requested")
 
+    def forget(self, lease: Lease, request: Deployment) -> None:
+        """Take a request that waits out again, with no trace and no notice: another one is for both."""
+        if self._write(self._fence(lease), self._delete(self._now, f"deployment#{request.id}")):
+            raise _lost(lease)
+
     def end(
         self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
     ) -> None:
