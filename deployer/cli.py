@@ -6,6 +6,7 @@ that was asked for is loaded, and it imports what it needs when it runs: startin
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 
 import click
@@ -14,7 +15,7 @@ from deployer.commands.parts.target import Target
 
 # In the order in which help lists them.
 VERBS = ("push", "wait", "checks")
-INTERRUPTED = 130  # as a shell reports a program that Ctrl-C ended: 128 and SIGINT's number
+INTERRUPTED, UNEXPECTED = 130, 2  # as a shell reports a program that Ctrl-C ended: 128 and SIGINT's number
 
 
 class _Verbs(click.Group):
@@ -32,9 +33,19 @@ class _Verbs(click.Group):
         return verb
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the verb. Ctrl-C ends it with one line and nothing else."""
+        """Run the verb. Ctrl-C, and a CI that cancels, end it with one line and nothing else.
+
+        What nobody expected is no verdict about a release: it exits with 2, not with Python's 1.
+        """
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the exit code must not say "reverted"
+            told = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            click.echo(f"deployer: something unexpected went wrong: {told}", err=True)
+            ctx.exit(UNEXPECTED)
         except KeyboardInterrupt:
             click.echo("deployer: interrupted; a deployment that has been asked for goes on", err=True)
             ctx.exit(INTERRUPTED)

@@ -195,7 +195,7 @@ class Controller:
 
         Only a sweep asks the tag: whoever has just worked would see the next push before its event comes.
         """
-        if self._work_waits() or self._tag_tells() or _mark_due(self.service, self.ports, self.journal):
+        if self._work_waits() or self._tag_tells() or _marks_due(self.service, self.ports, self.journal):
             # Marks that cannot be set now are tried again by the next sweep, not here.
             while self._settle_under_lease(sweeps=True) and self._work_waits():
                 pass
@@ -260,7 +260,7 @@ class _Turns:
         self.refused: str | None = None  # what AWS said to the last action, if it said no
         self.missed: str | None = None  # what AWS said to the last action, if it said "not now"
         self.misses = 0  # turns in a row in which any call was answered so
-        self.marked: set[MarkImage] = set()  # under this lease; the registry may show it late
+        self.marked: set[MarkImage] = set()  # under this lease
 
     def run(self) -> bool:
         """Turn until there is nothing left to do (True) or the time is nearly over (False)."""
@@ -289,7 +289,8 @@ class _Turns:
             self._advance(deployment, book)
             return True
         # Before the next one is taken up: it would move `live` on, and the marks know only where they were.
-        if self._mark() or self._forget_doubles(book):
+        self._mark()
+        if self._forget_doubles(book):
             return True
         if not book.open and not self.sweeps:
             return False
@@ -328,18 +329,16 @@ class _Turns:
         self.journal.note(f"{self.service.release_tag} points at {image}, and no event said so", deployment)
         return self.ledger.request(deployment)
 
-    def _mark(self) -> bool:
-        """Put a protecting tag where it is missing. Failing to is in nobody's way: the next sweep tries."""
-        due = _mark_due(self.service, self.ports, self.journal)
-        if due is None or due in self.marked:
-            return False
-        self.marked.add(due)
-        try:
-            self.registry.mark(due.digest, due.tag)
-        except (LookAgain, Refused) as error:
-            self.journal.unprotected(error)
-            return False
-        return True
+    def _mark(self) -> None:
+        """Put the protecting tags where they are missing. Failing to is in nobody's way: a sweep will try."""
+        for due in _marks_due(self.service, self.ports, self.journal):
+            if due in self.marked:
+                continue  # the registry may show it late
+            self.marked.add(due)
+            try:
+                self.registry.mark(due.digest, due.tag)
+            except (LookAgain, Refused) as error:
+                self.journal.unprotected(error)
 
     def _supersede(self, request: Deployment, by: Deployment | None, tagged: str | None, book: Book) -> None:
         step = rollout.supersede(request, by, tagged)
@@ -499,11 +498,11 @@ class _Turns:
         return answer
 
 
-def _mark_due(service: Service, ports: Ports, journal: Journal) -> MarkImage | None:
-    """The protecting tag that is missing, if one is and the world lets it be seen."""
+def _marks_due(service: Service, ports: Ports, journal: Journal) -> tuple[MarkImage, ...]:
+    """The protecting tags that are missing, if the world lets them be seen."""
     try:
         marks = Marks(ports.registry.tagged(rollout.LIVE_TAG), ports.registry.tagged(rollout.PREVIOUS_TAG))
-        return rollout.mark(ports.function.live(), marks, service.placeholder)
+        return rollout.marks_due(ports.function.live(), marks, service.placeholder)
     except (LookAgain, Refused) as error:
         journal.unprotected(error)
-        return None
+        return ()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from deployer.model import Alarm, BadDigest, Image, require_digest
+from deployer.text import printable
 
 # A tag as the registry allows it: https://github.com/opencontainers/distribution-spec, "Pulling manifests".
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
@@ -159,7 +160,8 @@ def _text(event: dict[object, object], key: str) -> str:
 
 def _line(text: str) -> str:
     """Foreign text as one bounded line that can be written down anywhere."""
-    return " ".join(text.split())[:_TEXT_CHARACTERS].encode(errors="replace").decode()
+    line = " ".join(text.split())[:_TEXT_CHARACTERS]
+    return printable(line.encode(errors="replace").decode())
 
 
 def _image(repository: str, digest: object) -> Image:

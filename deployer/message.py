@@ -6,6 +6,7 @@ The first line says what happened and whether users were touched; then what is t
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 from deployer.model import (
@@ -31,6 +32,7 @@ _OUTCOME = {
 
 # A chat message is read on a phone; the whole story is in the mail and in the ledger.
 _CHAT_CHARACTERS = 3000
+_NOT_PLAIN = re.compile(r"[^\w .:()-]")
 
 
 def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
@@ -69,9 +71,11 @@ def about_alarm(
 def chat(message: Message) -> str:
     """The message as Amazon Q Developer in chat applications takes it.
 
-    What others wrote stands in a block that is shown as it is, and cannot end it: no link, no mention.
+    What others wrote stands in a block that is shown as it is, and cannot end it: no link, no mention. A
+    title has no such block, so what could be markup is left out of it.
     https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
     """
+    title = _NOT_PLAIN.sub("", message.subject)
     text = message.body.replace("`", "'")
     cut = f"{text[:_CHAT_CHARACTERS]}…" if len(text) > _CHAT_CHARACTERS else text
     return json.dumps(
@@ -80,10 +84,10 @@ def chat(message: Message) -> str:
             "source": "custom",
             "content": {
                 "textType": "client-markdown",
-                "title": message.subject,
+                "title": title,
                 "description": f"```\n{cut.rstrip()}\n```",
             },
-            "metadata": {"threadId": message.thread, "summary": message.subject},
+            "metadata": {"threadId": message.thread, "summary": title},
         },
         ensure_ascii=False,
     )

@@ -153,7 +153,7 @@ def _headline(
     if newest is None:
         return _badge("calm", "no release yet")
     if newest.phase is not Phase.SUCCEEDED:
-        return _badge(_TONES[newest.phase], f"the last release was {_word(newest.phase)}")
+        return _badge(_TONES.get(newest.phase, "calm"), f"the last release was {_word(newest.phase)}")
     if live and live.image != newest.image:
         return _badge("care", "live is not on the last release")
     return _badge("good", "the last release is live")
@@ -243,7 +243,7 @@ def _last_failure(history: Sequence[Deployment] | None, now: datetime) -> Html:
         )
     # A failure that a later deployment left behind is told, but calls nobody.
     return _card(
-        _TONES[failed.phase] if failed is history[0] else "",
+        _TONES.get(failed.phase, "calm") if failed is history[0] else "",
         "Last failure",
         _element("p", _outcome(failed.phase), _text(" "), *_release(failed.image.digest, failed.revision)),
         _element("p", _foreign(reason(failed))),
@@ -323,7 +323,7 @@ def _digest(digest: str) -> Html:
 
 
 def _outcome(phase: Phase) -> Html:
-    return _badge(_TONES[phase], _word(phase))
+    return _badge(_TONES.get(phase, "calm"), _word(phase))
 
 
 def _word(phase: Phase) -> str:

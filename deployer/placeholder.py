@@ -44,6 +44,7 @@ LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 _PLATFORM = {"x86_64": "amd64", "arm64": "arm64"}  # Lambda's name -> the image's name
 _ANSWER_SECONDS = 10.0
+_WEB = ("https://", "http://")
 # The whole answer may have 4096 bytes; 500 ASCII characters have at most 3000 as JSON.
 _REASON_CHARACTERS = 500
 _TEXT = b"This function waits for its first release: push an image with the release tag.\n"
@@ -142,8 +143,8 @@ def answer(
     Raises ValueError when there is no such URL, and what `send` raises.
     """
     url = str(event.get("ResponseURL") or "")
-    if not url:
-        raise ValueError("not a CloudFormation request: it has no ResponseURL to answer to")
+    if not url.startswith(_WEB):
+        raise ValueError("not a CloudFormation request: its ResponseURL is missing, or no web address")
     try:
         data = _perform(event, ecr)
         outcome: dict[str, Any] = {"Status": "SUCCESS", "Data": data}
@@ -160,7 +161,7 @@ def answer(
 
 def put_answer(url: str, body: bytes) -> None:
     """PUT the answer to CloudFormation's presigned URL. Raises ValueError or OSError."""
-    if not url.startswith(("https://", "http://")):
+    if not url.startswith(_WEB):
         raise ValueError("the ResponseURL is not a web address")
     # An empty content type: the URL's signature covers that header, and urllib would add its own.
     request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310 - checked above
@@ -170,8 +171,11 @@ def put_answer(url: str, body: bytes) -> None:
 
 def _perform(event: Mapping[str, Any], ecr: "ECRClient") -> dict[str, str]:
     """The resource's attributes after the request."""
+    if event["RequestType"] == "Delete":
+        _remove(event, ecr)
+        return {}
     wanted = event["ResourceProperties"]
-    if event["RequestType"] in ("Create", "Update") and "Checks" in wanted:
+    if "Checks" in wanted:
         parse_checks(wanted["Checks"])
     match event["RequestType"]:
         case "Create":
@@ -180,9 +184,6 @@ def _perform(event: Mapping[str, Any], ecr: "ECRClient") -> dict[str, str]:
             return _attributes(wanted)
         case "Update":
             pass  # another repository or architecture: that placeholder has to be there
-        case "Delete":
-            _remove(event, ecr)
-            return {}
         case other:
             raise ValueError(f"RequestType must be Create, Update or Delete, not {other!r:.60}")
     push(image(wanted["Architecture"]), ecr, wanted["RepositoryName"])

@@ -292,20 +292,22 @@ def _is_on(deployment: Deployment, live: Version) -> bool:
     return deployment.version == live.number and deployment.phase not in backwards
 
 
-def mark(live: Version, marks: Marks, placeholder: str | None) -> MarkImage | None:
-    """Which image needs a protecting tag now, if any? Asked when no deployment is under way, and also under a
-    hold: what a person went back to by hand must not expire either.
+def marks_due(live: Version, marks: Marks, placeholder: str | None) -> tuple[MarkImage, ...]:
+    """Which images need a protecting tag now, in this order? Asked when no deployment is under way, and also
+    under a hold: what a person went back to by hand must not expire either.
 
     The tag `previous` goes to what `live` marked so far *before* `live` moves on, so that at every moment, a
-    crash between the two included, both the way here and the way back are protected. Except when a person
-    went back to what has the tag `previous`: taking it away would leave what users are on without any.
+    crash between the two included, both the way here and the way back are protected. When a person went back
+    to what has the tag `previous`, `live` moves first, for the same reason.
     """
     digest = live.image.digest
     if digest in (placeholder, marks.live):
-        return None
-    if marks.live and marks.previous not in (marks.live, digest):
-        return MarkImage(marks.live, PREVIOUS_TAG)
-    return MarkImage(digest, LIVE_TAG)
+        return ()
+    here = MarkImage(digest, LIVE_TAG)
+    if marks.live is None or marks.previous == marks.live:
+        return (here,)
+    back = MarkImage(marks.live, PREVIOUS_TAG)
+    return (here, back) if marks.previous == digest else (back, here)
 
 
 # -- the decision ---------------------------------------------------------------------------------------

@@ -152,12 +152,18 @@ class Mail:
         arn = attributes["Attributes"]["QueueArn"]
         client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
-    def read(self) -> tuple[str, str]:
-        """The next message's subject and text."""
-        message = until(self._received, "a message on the topic")[0]
-        self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
-        told = json.loads(message["Body"])
-        return told["Subject"], told["Message"]
+    def read(self, digest: str) -> tuple[str, str]:
+        """The subject and text of the message about a release; others are left out."""
+
+        def about_it() -> tuple[str, str] | None:
+            for message in self._received():
+                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+                told = json.loads(message["Body"])
+                if short(digest) in told["Message"]:
+                    return told["Subject"], told["Message"]
+            return None
+
+        return until(about_it, f"a message about {short(digest)}")
 
     def _received(self) -> list[dict[str, Any]]:
         messages: list[dict[str, Any]] = self._sqs.receive_message(QueueUrl=self._queue).get("Messages", [])
@@ -197,7 +203,7 @@ class Demo:
         pushed_at = datetime.now(UTC)
         digest = self._push(release)
         ended = self._follow(digest)
-        subject, text = self.mail.read()
+        subject, text = self.mail.read(digest)
         after = self._where()
         if release.ends is Phase.SUCCEEDED:
             self.good.add(digest)

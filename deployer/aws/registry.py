@@ -84,7 +84,7 @@ class EcrRegistry:
             response = self._client.batch_get_image(
                 repositoryName=self._repository,
                 imageIds=[{"imageDigest": digest}],
-                acceptedMediaTypes=sorted(_IMAGES),
+                acceptedMediaTypes=sorted(_IMAGES | _INDEXES),  # whatever somebody put a mark on
             )
             if not response["images"]:
                 raise Refused(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deployer.commands.parts.docker import Docker
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_RESERVED = frozenset({"live", "previous", "placeholder", "buildcache"})
 # ECR may answer a first look before the push is everywhere.
 _LOOKS = 3
 _LABEL = "org.opencontainers.image"
@@ -23,6 +24,8 @@ _LABEL = "org.opencontainers.image"
 def _tag(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
     if text is not None and not _TAG.fullmatch(text):
         raise click.BadParameter(f"not an image tag: {text[:80]!r}")
+    if text in _RESERVED:
+        raise click.BadParameter(f"{text} is a tag that the stack itself keeps where it belongs")
     return text
 
 

@@ -491,3 +491,28 @@ def test_every_call_is_translated(stub: Stubber, dynamodb_client: Any, operation
     stub.add_client_error(operation, "ResourceNotFoundException", "Requested resource not found", 400)
     with pytest.raises(Refused, match="Requested resource not found"):
         call(ledger)
+
+
+def test_a_request_that_is_forgotten_leaves_no_trace_and_comes_again_as_new(ledger: DynamoLedger) -> None:
+    made = deployment(1)
+    ledger.request(made)
+
+    ledger.forget(lease(ledger), made)
+
+    assert ledger.look().open == ()
+    assert ledger.look().notices == ()
+    assert ledger.find(made.id) is None
+    assert ledger.request(made)
+
+
+def test_who_has_lost_the_lease_forgets_nothing(ledger: DynamoLedger) -> None:
+    made = deployment(1)
+    ledger.request(made)
+    old = lease(ledger)
+    ledger.release(old)
+    lease(ledger, "second")
+
+    with pytest.raises(LeaseLost):
+        ledger.forget(old, made)
+
+    assert ledger.look().open == (made,)

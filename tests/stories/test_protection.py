@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployer.model import Artifact, Deployment, Image, Phase
-from deployer.ports import Answer, LookAgain
+from deployer.ports import Answer, LookAgain, Refused
 from sandbox.cloudformation import stack
 from sandbox.ecr import lifecycle
 from tests.fakes import PLACEHOLDER, TAG, UNHEALTHY, FakeClock, FakeRegistry, World, image
@@ -273,3 +273,20 @@ def test_a_registry_that_shows_its_writes_late_is_not_written_to_again_and_again
     world.push("one")
 
     assert world.registry.marked == [("live", image("one").digest)]
+
+
+def test_one_mark_that_is_refused_does_not_keep_the_other_from_being_set() -> None:
+    world = World()
+    world.push("one")
+    put = world.registry.mark
+
+    def refuse_previous(digest: str, tag: str) -> None:
+        if tag == "previous":
+            raise Refused("PutImage: not this one")
+        put(digest, tag)
+
+    world.registry.mark = refuse_previous  # type: ignore[method-assign]  # a strange thing has the tag
+    world.push("two")
+
+    assert world.registry.tagged("live") == image("two").digest
+    assert world.journal.left_unprotected == ["PutImage: not this one"]

@@ -343,7 +343,7 @@ def test_whatever_is_asked_gets_an_answer(kind: Any, properties: Any, old: Any) 
 
 
 def test_an_event_that_is_no_request_fails_the_invocation() -> None:
-    with pytest.raises(ValueError, match="no ResponseURL"):
+    with pytest.raises(ValueError, match="ResponseURL is missing"):
         placeholder.answer({}, cast("Any", FakeEcr()), lambda _url, _body: None, log_stream="")
 
 

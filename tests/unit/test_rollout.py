@@ -48,8 +48,9 @@ from deployer.rollout import (
     brought,
     covered,
     decide,
+    doubled,
     due,
-    mark,
+    marks_due,
     move,
     newer,
     pardons,
@@ -1143,29 +1144,63 @@ def test_the_way_back_is_previous_only_while_live_is_on_the_candidate() -> None:
     assert way_back(deployment(Phase.REQUESTED), NEW) == CANDIDATE
 
 
+HERE, BACK = MarkImage(PREVIOUS.digest, "live"), MarkImage(CANDIDATE.digest, "previous")
+
+
 @pytest.mark.parametrize(
-    ("live", "marks", "action"),
+    ("live", "marks", "due"),
     [
-        (LIVE, Marks(), MarkImage(PREVIOUS.digest, "live")),
-        (LIVE, Marks(previous=OTHER.digest), MarkImage(PREVIOUS.digest, "live")),
-        (LIVE, Marks(live=PREVIOUS.digest), None),
-        (NEW, Marks(live=PREVIOUS.digest), MarkImage(PREVIOUS.digest, "previous")),
-        (NEW, Marks(live=PREVIOUS.digest, previous=OTHER.digest), MarkImage(PREVIOUS.digest, "previous")),
-        (NEW, Marks(live=PREVIOUS.digest, previous=PREVIOUS.digest), MarkImage(CANDIDATE.digest, "live")),
-        (NEW, Marks(live=CANDIDATE.digest, previous=PREVIOUS.digest), None),
-        (LIVE, Marks(live=CANDIDATE.digest, previous=PREVIOUS.digest), MarkImage(PREVIOUS.digest, "live")),
-        (LIVE, Marks(live=PREVIOUS.digest, previous=PREVIOUS.digest), None),
+        (LIVE, Marks(), (HERE,)),
+        (LIVE, Marks(previous=OTHER.digest), (HERE,)),
+        (LIVE, Marks(live=PREVIOUS.digest), ()),
+        (LIVE, Marks(live=PREVIOUS.digest, previous=PREVIOUS.digest), ()),
+        (LIVE, Marks(live=PREVIOUS.digest, previous=CANDIDATE.digest), ()),
+        (LIVE, Marks(live=CANDIDATE.digest), (BACK, HERE)),
+        (LIVE, Marks(live=CANDIDATE.digest, previous=OTHER.digest), (BACK, HERE)),
+        (LIVE, Marks(live=CANDIDATE.digest, previous=CANDIDATE.digest), (HERE,)),
+        (LIVE, Marks(live=CANDIDATE.digest, previous=PREVIOUS.digest), (HERE, BACK)),
     ],
 )
-def test_what_was_live_is_marked_as_previous_before_the_mark_of_live_moves_on(
-    live: Version, marks: Marks, action: MarkImage | None
+def test_no_mark_leaves_what_users_are_on_or_can_go_back_to_before_another_is_there(
+    live: Version, marks: Marks, due: tuple[MarkImage, ...]
 ) -> None:
-    assert mark(live, marks, placeholder=OTHER.digest) == action
+    assert marks_due(live, marks, placeholder=OTHER.digest) == due
 
 
 def test_the_placeholder_is_never_marked() -> None:
-    assert mark(LIVE, Marks(), placeholder=PREVIOUS.digest) is None
-    assert mark(LIVE, Marks(live=OTHER.digest), placeholder=PREVIOUS.digest) is None
+    assert marks_due(LIVE, Marks(), placeholder=PREVIOUS.digest) == ()
+    assert marks_due(LIVE, Marks(live=OTHER.digest), placeholder=PREVIOUS.digest) == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "phase", "ended", "forgotten"),
+    [
+        (Source.PUSH, Phase.UPDATING, 0, True),
+        (Source.PUSH, Phase.REVERTED, 5, True),
+        (Source.PUSH, Phase.REVERTED, 0, False),  # ended before the sweep asked: the tag came back
+        (Source.PUSH, Phase.SUPERSEDED, 5, False),
+        (Source.PUSH, Phase.REQUESTED, 0, False),  # the sweep's is for both, and this one is forgotten
+        (Source.SWEEP, Phase.UPDATING, 0, False),
+        (Source.RETRY, Phase.UPDATING, 0, False),
+    ],
+)
+def test_a_sweep_does_not_ask_again_for_what_a_push_is_there_for(
+    source: Source, phase: Phase, ended: float, forgotten: bool
+) -> None:
+    asked = waiting("c", source=Source.SWEEP)
+    moment = Moment(NOW + timedelta(seconds=ended), phase, "the reason")
+    other = replace(waiting("c", -1, source), phase=phase, timeline=(moment,))
+
+    assert doubled(asked, [asked, other]) is forgotten
+    assert doubled(asked, [asked, replace(other, image=OTHER)]) is False
+
+
+def test_a_push_whose_event_comes_after_the_sweep_saw_it_is_a_double_and_a_retry_never() -> None:
+    sweep = waiting("c", source=Source.SWEEP)
+
+    assert doubled(waiting("c", -1), [sweep])
+    assert not doubled(waiting("c", 1), [sweep])
+    assert not doubled(waiting("c", -1, Source.RETRY), [sweep])
 
 
 def took(
