@@ -24,7 +24,8 @@ _HEAD = """\
 
 Drawn from [template.yaml](../template.yaml) by `make docs`; a test fails when it is not up to date. Nothing
 is granted that no story needs: `tests/permissions` takes each statement away, one at a time, and sees its
-story fail. `…` stands for the Region and account of the stack.
+story fail. `…` stands for the Region and account of the stack;
+`Repository.Arn` and its like are resources of the template.
 
 What an action is checked against is what AWS's Service Authorization Reference says, as the sandbox knows it.
 No grant was seen at work on AWS itself.
