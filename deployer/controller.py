@@ -65,7 +65,7 @@ class Service:
     repository: str
     release_tag: str
     checks: Sequence[Check]
-    placeholder: str  # digest of the image the stack was created with
+    placeholders: frozenset[str]  # digests of the images that a stack begins with
     limits: Limits
 
 
@@ -167,7 +167,7 @@ class Controller:
             self._situation(),
             service=self.service.function,
             deployer=self.service.deployer,
-            placeholder=self.service.placeholder,
+            placeholders=self.service.placeholders,
         )
         self.ports.notifier.send(message)
         try:
@@ -433,7 +433,7 @@ class _Turns:
             live_revision=self.function.live_revision(live.number) if moving else None,
             refused=self.refused,
             missed=self.missed,
-            placeholder=self.service.placeholder,
+            placeholders=self.service.placeholders,
         )
         if phase is Phase.REQUESTED:
             return replace(
@@ -502,7 +502,7 @@ def _marks_due(service: Service, ports: Ports, journal: Journal) -> tuple[MarkIm
     """The protecting tags that are missing, if the world lets them be seen."""
     try:
         marks = Marks(ports.registry.tagged(rollout.LIVE_TAG), ports.registry.tagged(rollout.PREVIOUS_TAG))
-        return rollout.marks_due(ports.function.live(), marks, service.placeholder)
+        return rollout.marks_due(ports.function.live(), marks, service.placeholders)
     except (LookAgain, Refused) as error:
         journal.unprotected(error)
         return ()

@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import events, settings
+from deployer import events, placeholder, settings
 from deployer.aws import clients
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
@@ -119,7 +119,8 @@ def _controller(context: LambdaContext) -> Controller:
         repository=given.repository,
         release_tag=given.release_tag,
         checks=given.checks,
-        placeholder=given.placeholder_digest,
+        # Of every architecture: `live` is still on the old one when the stack's has just been changed.
+        placeholders=frozenset({given.placeholder_digest, *placeholder.digests()}),
         limits=Limits(),
     )
     ports = Ports(

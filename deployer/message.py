@@ -53,16 +53,20 @@ def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
 
 
 def about_alarm(
-    alarm: Alarm, situation: Situation | None, *, service: str, deployer: str, placeholder: str
+    alarm: Alarm, situation: Situation | None, *, service: str, deployer: str, placeholders: frozenset[str]
 ) -> Message:
     """The message about an alarm of the service: what rang, next to what users are on since when.
 
-    `situation` is None when it could not be read; `service`, `deployer` as in `compose`. `placeholder` is the
-    digest that answers nobody, so that no one is sent back to it.
+    `situation` is None when it could not be read; `service`, `deployer` as in `compose`. `placeholders` are
+    the digests that answer nobody, so that no one is sent back to them.
     """
     first = f"{service}: alarm {alarm.name} went red at {alarm.since:%Y-%m-%d %H:%M:%S} UTC: {alarm.because}"
     brought_by = situation.brought_by if situation else None
-    parts = [first, _situation(situation, alarm), _way_back(situation, alarm, service, deployer, placeholder)]
+    parts = [
+        first,
+        _situation(situation, alarm),
+        _way_back(situation, alarm, service, deployer, placeholders),
+    ]
     thread = brought_by.id if brought_by else alarm.name
     subject = f"{service}: alarm {alarm.name} went red"
     return Message(subject, "\n\n".join(part for part in parts if part) + "\n", thread)
@@ -113,13 +117,13 @@ def _situation(situation: Situation | None, alarm: Alarm) -> str:
 
 
 def _way_back(
-    situation: Situation | None, alarm: Alarm, service: str, deployer: str, placeholder: str
+    situation: Situation | None, alarm: Alarm, service: str, deployer: str, placeholders: frozenset[str]
 ) -> str:
     """What to do, as commands; only where it is known what they would do."""
     by = situation.brought_by if situation else None
     if situation is None or by is None or by.previous is None:
         return "Next: look for the cause at the function's log."
-    if by.previous.image.digest == placeholder:
+    if by.previous.image.digest in placeholders:
         return (
             "It was the first release, so there is nothing to go back to.\n\n"
             "Next: if it is to blame, push a fix; it deploys as always."

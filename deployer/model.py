@@ -309,7 +309,7 @@ class View:
     live_revision: str | None = None  # the alias's RevisionId
     refused: str | None = None  # the last action was refused for good: which, and AWS's words
     missed: str | None = None  # the last action was tried and met a "not now"; AWS's words
-    placeholder: str | None = None  # digest of the stack's placeholder image: never a way back
+    placeholders: frozenset[str] = frozenset()  # digests of what a stack begins with: never a way back
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,11 @@ def image(architecture: str) -> Placeholder:
     return Placeholder(manifest, config, layer)
 
 
+def digests() -> list[str]:
+    """The digests of the placeholders of every architecture."""
+    return sorted(image(architecture).digest for architecture in _PLATFORM)
+
+
 def push(placeholder: Placeholder, ecr: "ECRClient", repository: str) -> None:
     """Upload what the repository does not have yet. A second push of the same image changes nothing.
 
@@ -196,11 +201,10 @@ def _remove(event: Mapping[str, Any], ecr: "ECRClient") -> None:
     The function that was made from one is gone by now: it depends on this resource. A placeholder that stays
     is no harm, so nothing here holds up the deletion of a stack.
     """
-    digests = sorted(image(architecture).digest for architecture in _PLATFORM)
     try:
         ecr.batch_delete_image(
             repositoryName=event["ResourceProperties"]["RepositoryName"],
-            imageIds=[{"imageDigest": digest} for digest in digests],
+            imageIds=[{"imageDigest": digest} for digest in digests()],
         )
     except Exception:  # whatever it is, it is in the log, and the stack goes on
         logger.exception("placeholder: the image was left in its repository")

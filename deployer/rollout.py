@@ -292,7 +292,7 @@ def _is_on(deployment: Deployment, live: Version) -> bool:
     return deployment.version == live.number and deployment.phase not in backwards
 
 
-def marks_due(live: Version, marks: Marks, placeholder: str | None) -> tuple[MarkImage, ...]:
+def marks_due(live: Version, marks: Marks, placeholders: frozenset[str]) -> tuple[MarkImage, ...]:
     """Which images need a protecting tag now, in this order? Asked when no deployment is under way, and also
     under a hold: what a person went back to by hand must not expire either.
 
@@ -301,7 +301,7 @@ def marks_due(live: Version, marks: Marks, placeholder: str | None) -> tuple[Mar
     to what has the tag `previous`, `live` moves first, for the same reason.
     """
     digest = live.image.digest
-    if digest in (placeholder, marks.live):
+    if digest == marks.live or digest in placeholders:
         return ()
     here = MarkImage(digest, LIVE_TAG)
     if marks.live is None or marks.previous == marks.live:
@@ -347,7 +347,7 @@ def _requested(view: View, limits: Limits) -> Step:
     if _is_live_and_well(view):
         return Step(Phase.SUCCEEDED, f"{candidate} is live already, as version {view.live.number}")
     warning = None
-    if view.live.image.digest == view.placeholder:
+    if view.live.image.digest in view.placeholders:
         warning = "no release was live before: if this one fails there is nothing to go back to"
     elif not view.way_back:
         warning = (
@@ -503,7 +503,7 @@ def _reverting(view: View, limits: Limits) -> Step:
     late = _seconds_in_phase(view) > limits.revert
     if live.number == deployment.version != previous.number:
         # Pointing live at a version that cannot answer would turn a failing service into a dead one.
-        if previous.image.digest == view.placeholder:
+        if previous.image.digest in view.placeholders:
             return _lost(view, "no release was live before this one, so there is nothing to go back to")
         if not view.way_back:
             return _lost(
@@ -547,7 +547,7 @@ def _restored(view: View, *, late: bool) -> Step:
     deployment, live = view.deployment, view.live
     if deployment.ending is Phase.SUPERSEDED:
         return Step(Phase.SUPERSEDED, f"users stayed on version {live.number} ({live.image})")
-    if live.image.digest == view.placeholder:
+    if live.image.digest in view.placeholders:
         # The placeholder passes no check, and never did: nobody has lost anything.
         return Step(Phase.REVERTED, "no release was live before this one, so there is nothing to go back to")
     verdict = deployment.restoration

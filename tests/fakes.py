@@ -368,7 +368,7 @@ class World:
             repository=REPOSITORY,
             release_tag=TAG,
             checks=checks or (Check(json={"status": "ok"}),),
-            placeholder=PLACEHOLDER.digest,
+            placeholders=frozenset({PLACEHOLDER.digest}),
             limits=limits or Limits(),
         )
         self.events = 0

@@ -255,7 +255,7 @@ def rang(situation: Situation | None, alarm: Alarm = ALARM) -> Message:
         situation,
         service="shuking-prod",
         deployer="shuking-deployer",
-        placeholder=PLACEHOLDER.image.digest,
+        placeholders=frozenset({PLACEHOLDER.image.digest}),
     )
 
 

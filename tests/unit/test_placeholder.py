@@ -405,3 +405,10 @@ def test_an_answer_that_is_not_taken_fails_the_invocation_so_that_lambda_repeats
 def test_an_answer_goes_to_web_addresses_only(url: str) -> None:
     with pytest.raises(ValueError, match="not a web address"):
         placeholder.put_answer(url, b"{}")
+
+
+def test_a_stack_may_begin_with_the_placeholder_of_either_architecture() -> None:
+    assert set(placeholder.digests()) == {
+        placeholder.image("x86_64").digest,
+        placeholder.image("arm64").digest,
+    }

@@ -426,10 +426,10 @@ def test_a_way_back_that_is_missing_is_warned_of() -> None:
         "the image that is live (sha256:aaaaaaaaaaaa…) is gone from the registry: "
         "there is no way back from here"
     )
-    assert step(deployment(Phase.REQUESTED), placeholder=PREVIOUS.digest, way_back=False).warning == (
-        "no release was live before: if this one fails there is nothing to go back to"
-    )
-    assert step(deployment(Phase.REQUESTED), placeholder=OTHER.digest).warning is None
+    assert step(
+        deployment(Phase.REQUESTED), placeholders=frozenset({PREVIOUS.digest}), way_back=False
+    ).warning == ("no release was live before: if this one fails there is nothing to go back to")
+    assert step(deployment(Phase.REQUESTED), placeholders=frozenset({OTHER.digest})).warning is None
 
 
 # -- UPDATING ------------------------------------------------------------------------------------------
@@ -823,7 +823,7 @@ def test_a_deployment_that_made_way_and_left_users_on_it_needs_a_person() -> Non
 
 
 def test_a_failed_first_release_leaves_the_placeholder_and_asks_it_nothing() -> None:
-    assert step(deployment(Phase.REVERTING), placeholder=PREVIOUS.digest) == Step(
+    assert step(deployment(Phase.REVERTING), placeholders=frozenset({PREVIOUS.digest})) == Step(
         Phase.REVERTED, "no release was live before this one, so there is nothing to go back to"
     )
 
@@ -877,7 +877,7 @@ STILL_ON = ". Now: live is on version 8 (sha256:cccccccccccc…), $LATEST on sha
         ),
         (
             {"version": "8"},
-            {"placeholder": PREVIOUS.digest, "live": NEW},
+            {"placeholders": frozenset({PREVIOUS.digest}), "live": NEW},
             f"no release was live before this one, so there is nothing to go back to{STILL_ON}",
         ),
         (
@@ -1164,12 +1164,12 @@ HERE, BACK = MarkImage(PREVIOUS.digest, "live"), MarkImage(CANDIDATE.digest, "pr
 def test_no_mark_leaves_what_users_are_on_or_can_go_back_to_before_another_is_there(
     live: Version, marks: Marks, due: tuple[MarkImage, ...]
 ) -> None:
-    assert marks_due(live, marks, placeholder=OTHER.digest) == due
+    assert marks_due(live, marks, placeholders=frozenset({OTHER.digest})) == due
 
 
 def test_the_placeholder_is_never_marked() -> None:
-    assert marks_due(LIVE, Marks(), placeholder=PREVIOUS.digest) == ()
-    assert marks_due(LIVE, Marks(live=OTHER.digest), placeholder=PREVIOUS.digest) == ()
+    assert marks_due(LIVE, Marks(), placeholders=frozenset({PREVIOUS.digest})) == ()
+    assert marks_due(LIVE, Marks(live=OTHER.digest), placeholders=frozenset({PREVIOUS.digest})) == ()
 
 
 @pytest.mark.parametrize(
