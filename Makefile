@@ -80,9 +80,9 @@ validate: $(READY) $(CHECKOV) $(LINT) $(BUILT) ## the template, the package that
 	  .github/workflows/*.yml
 	@$(TOOLS)/lint/bin/zizmor --offline --quiet --strict-collection --pedantic .github/workflows
 
-# Built and imported again only when something in it has changed; folders are named for files that are gone.
+# Built and imported again only when a file in it has changed. (A folder changes with its __pycache__, too.)
 $(BUILT): $(SAM) Makefile template.yaml samconfig.toml tools/check_package.py tools/check_guide.py requirements.lock \
-  $(shell find deployer -name __pycache__ -prune -o -print)
+  $(shell find deployer -name __pycache__ -prune -o -type f -print)
 	@mkdir -p .build/sam
 	@echo '{"lastVersionCheck": 4102444800}' >.build/sam/metadata.json
 	@$(OFFLINE) $(TOOLS)/sam/bin/python -m samcli validate --lint
