@@ -187,7 +187,7 @@ class Controller:
 
     def settle(self) -> None:
         """Work until nothing is left to do, somebody else is doing it, or Lambda's time is nearly over."""
-        while self._work_waits() and self._settle_under_lease(sweeps=False):
+        while self._work_waits(self.ledger.look()) and self._settle_under_lease(sweeps=False):
             pass
 
     def sweep(self) -> None:
@@ -195,27 +195,30 @@ class Controller:
 
         Only a sweep asks the tag: whoever has just worked would see the next push before its event comes.
         """
-        if self._work_waits() or self._tag_tells() or _marks_due(self.service, self.ports, self.journal):
+        book = self.ledger.look()
+        if (
+            self._work_waits(book)
+            or self._tag_tells(book)
+            or _marks_due(self.service, self.ports, self.journal)
+        ):
             # Marks that cannot be set now are tried again by the next sweep, not here.
-            while self._settle_under_lease(sweeps=True) and self._work_waits():
+            while self._settle_under_lease(sweeps=True) and self._work_waits(self.ledger.look()):
                 pass
 
     # -- the loop -----------------------------------------------------------------------------------------
 
-    def _work_waits(self) -> bool:
-        """One read of the ledger. After a lease it finds what arrived since its last look, from somebody who
-        saw us at work and left."""
-        book = self.ledger.look()
+    def _work_waits(self, book: Book) -> bool:
+        """Is there a request or a notice? Asked again after a lease: somebody may have seen us and left."""
         return bool(book.open) or any(rollout.due(notice, self.clock.now()) for notice in book.notices)
 
-    def _tag_tells(self) -> bool:
-        """One read of the ledger and one of the tag."""
+    def _tag_tells(self, book: Book) -> bool:
+        """Does the release tag point at something that no request is for?"""
         try:
             tagged = self.ports.registry.tagged(self.service.release_tag)
         except Refused as error:
             self.journal.note(rollout.refusal(None, str(error)))
             return False
-        return rollout.sweep_finds(self.ledger.look(), tagged)
+        return rollout.sweep_finds(book, tagged)
 
     def _settle_under_lease(self, *, sweeps: bool) -> bool:
         """True if it ran out of work rather than of time or of its lease."""

@@ -110,6 +110,14 @@ def test_a_mark_goes_from_one_image_to_another_and_takes_no_other_tag_along(push
     assert (pushed.registry.tagged("git-1"), pushed.registry.tagged("git-2")) == (first, second)
 
 
+def test_whatever_somebody_put_a_mark_on_can_be_marked_too(pushed: Pushed) -> None:
+    digest = pushed.push(images.index(pushed.image()), "live")
+
+    pushed.registry.mark(digest, "previous")
+
+    assert pushed.registry.tagged("previous") == digest
+
+
 def test_what_is_gone_cannot_be_marked(pushed: Pushed) -> None:
     with pytest.raises(Refused, match="cannot be tagged live: it is not in the repository"):
         pushed.registry.mark(DIGEST, "live")

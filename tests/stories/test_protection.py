@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployer.model import Artifact, Deployment, Image, Phase
+from deployer.model import Artifact, Book, Deployment, Image, Phase
 from deployer.ports import Answer, LookAgain, Refused
 from sandbox.cloudformation import stack
 from sandbox.ecr import lifecycle
@@ -83,15 +83,23 @@ def test_what_a_person_went_back_to_by_hand_is_marked_by_the_sweep_even_under_a_
     assert marks(world) == (image("one").digest, image("three").digest)
 
 
-def test_an_idle_sweep_marks_nothing_and_takes_no_lease() -> None:
+def test_an_idle_sweep_marks_nothing_takes_no_lease_and_reads_the_ledger_once() -> None:
     world = World()
     world.push("one")
     marked, token = list(world.registry.marked), world.ledger.token
+    looks: list[int] = []
+    look = world.ledger.look
 
+    def counted() -> Book:
+        looks.append(1)
+        return look()
+
+    world.ledger.look = counted  # type: ignore[method-assign]  # every read costs
     world.sweep()
 
     assert world.registry.marked == marked
     assert world.ledger.token == token
+    assert len(looks) == 1
 
 
 def test_a_registry_that_refuses_the_marks_is_in_nobodys_way_and_is_told_of() -> None:

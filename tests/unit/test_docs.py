@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatch
+from pathlib import Path
+
 import pytest
 
 from docs import draw_costs
@@ -35,3 +38,13 @@ def test_a_line_of_costs_says_how_it_is_reckoned() -> None:
 
     assert sweeps.dollars == pytest.approx(43_800 * (0.25 * 0.5 * 0.0000166667 + 0.2 / 1e6))
     assert "43,800 * (0.25 s * 0.5 GB" in sweeps.reckoning
+
+
+def test_no_folder_of_tests_is_passed_over(request: pytest.FixtureRequest) -> None:
+    """pytest leaves out folders by their names, without a word."""
+    left_out = request.config.getini("norecursedirs")
+    tests = Path(__file__).parents[1]
+
+    folders = {part for path in tests.rglob("test_*.py") for part in path.relative_to(tests).parts[:-1]}
+    assert {"build", "unit"} <= folders
+    assert not [name for name in folders for pattern in left_out if fnmatch(name, pattern)]
