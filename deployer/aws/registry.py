@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deployer import web
 from deployer.aws.errors import translated
 from deployer.model import Artifact, ArtifactKind, BadDigest, require_digest
 from deployer.ports import LookAgain, Refused
-from deployer.text import first, printable
+from deployer.text import discreet, first, line, printable
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_ecr import ECRClient
@@ -181,19 +182,19 @@ def _fetch(url: str) -> bytes:
         raise _Unreadable("has a link that is not one to a web server")
     try:
         with urllib.request.urlopen(url, timeout=_FETCH_SECONDS) as answer:  # noqa: S310  scheme checked above
-            blob: bytes = answer.read(MAXIMUM_CONFIG + 1)
-            announced = answer.headers.get("Content-Length", "")
+            blob = web.read(answer, MAXIMUM_CONFIG + 1, _FETCH_SECONDS)
     except urllib.error.HTTPError as error:
         if error.code == 429 or error.code >= 500:
             raise LookAgain(f"the config blob's link answered HTTP {error.code}") from error
         raise _Unreadable(f"could not be fetched (HTTP {error.code})") from error
+    except (http.client.InvalidURL, ValueError) as error:
+        # The link is signed, and these errors quote it.
+        raise _Unreadable(f"has a link that cannot be asked ({type(error).__name__})") from None
     except (OSError, http.client.HTTPException) as error:  # no connection, or one that broke
-        raise LookAgain(f"the config blob could not be fetched: {first(str(error), _WORD)}") from error
+        told = line(discreet(str(error)), _WORD) or type(error).__name__
+        raise LookAgain(f"the config blob could not be fetched: {told}") from error
     if len(blob) > MAXIMUM_CONFIG:
         raise _Unreadable(f"is larger than {MAXIMUM_CONFIG} bytes")
-    if announced.isdecimal() and len(blob) < int(announced):
-        # A read with a size does not complain about a connection that closed too early.
-        raise LookAgain(f"of the config blob's {announced} bytes only {len(blob)} arrived")
     return blob
 
 
