@@ -84,6 +84,15 @@ def test_every_part_of_a_check_can_be_set() -> None:
         ('[{"max_seconds": 0}]', r"CHECKS\[0\].max_seconds must be seconds, up to 900"),
         ('[{"tries": 0}]', r"CHECKS\[0\].tries must be a number from 1 to 10"),
         ('[{"tries": 1.5}]', r"CHECKS\[0\].tries must be a number from 1 to 10"),
+        ('[{"status": 200.5}]', r"CHECKS\[0\].status must be an HTTP status"),
+        ('[{"max_seconds": 1e999}]', r"CHECKS\[0\].max_seconds must be seconds, up to 900"),
+        ('[{"path": "/a b"}]', r"CHECKS\[0\].path must be percent-encoded, without spaces, not '/a b'"),
+        ('[{"path": "/\\u202e"}]', r"CHECKS\[0\].path must be percent-encoded"),
+        (f"[{','.join(['{}'] * 51)}]", "CHECKS has 51 checks; 50 are the most"),
+        (
+            f'[{{"json": {"[" * 21 + "]" * 21}}}]',
+            r"CHECKS\[0\].json must be JSON of at most 20 levels, not a list",
+        ),
     ],
 )
 def test_a_wrong_check_says_which_and_what_is_wrong(text: str, because: str) -> None:
@@ -91,6 +100,22 @@ def test_a_wrong_check_says_which_and_what_is_wrong(text: str, because: str) -> 
         parse_checks(text)
 
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "canary",
+        {"headers": ["canary"]},
+        {"headers": {"Authorization": ["canary"]}},
+        {"body": {"key": "canary"}},
+    ],
+)
+def test_a_credential_in_a_wrong_check_is_not_told(wrong: object) -> None:
+    with pytest.raises(BadChecks) as caught:
+        parse_checks(json.dumps([wrong]))
+
+    assert "canary" not in str(caught.value)
 
 
 # -- the request ---------------------------------------------------------------------------------------
@@ -138,6 +163,13 @@ def test_the_right_status_with_the_right_json_passes() -> None:
         (OK, answer({"statusCode": 200, "body": {"status": "ok"}}), "200 after 0.4 s without"),
         (OK, answer({"statusCode": "200"}), 'no HTTP response: {"statusCode": "200"}'),
         (OK, answer({"statusCode": True}), 'no HTTP response: {"statusCode": true}'),
+        (OK, answer(b'{"statusCode": ' + b"9" * 4000 + b"}"), 'no HTTP response: {"statusCode": 999'),
+        (OK, answer(b"no json", "\x1b" * 9999), "\ufffd" * 40 + ": no json"),
+        (
+            OK,
+            answer({"errorType": [[[["x"]]]], "errorMessage": {"a": 1}}, "Unhandled"),
+            "Unhandled: {'a': 1}",
+        ),
         (OK, answer(None), "no HTTP response: null"),
         (OK, answer(b""), "no HTTP response: (empty)"),
         (OK, answer(b"\xff\x00\x1b[31m"), "no HTTP response: \ufffd\ufffd\ufffd[31m"),
