@@ -49,4 +49,4 @@ def _discreet(value: object) -> object:
 
 
 def _text(value: object) -> str:
-    return discreet(str(value)).encode(errors="replace").decode()
+    return discreet(str(value))

@@ -235,7 +235,10 @@ def _subject(properties: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _attributes(properties: Mapping[str, Any]) -> dict[str, str]:
     digest = image(properties["Architecture"]).digest
-    return {"ImageUri": f"{properties['RepositoryUri']}@{digest}", "Digest": digest}
+    uri = _id(properties["RepositoryUri"])
+    if not uri:
+        raise ValueError(f"RepositoryUri is not a repository's, but {shown(properties['RepositoryUri'], 60)}")
+    return {"ImageUri": f"{uri}@{digest}", "Digest": digest}
 
 
 def _upload(blob: bytes, ecr: "ECRClient", repository: str) -> None:

@@ -43,16 +43,19 @@ def shown(value: object, characters: int = 80) -> str:
 
 def line(text: str, size: int) -> str:
     """Foreign text as one line of at most `size` bytes, with nothing in it that moves a cursor."""
-    return first(printable(" ".join(text.encode(errors="replace").decode().split())), size)
+    whole = text.encode(errors="replace").decode()
+    return first(printable(" ".join(whole.split())), size)
 
 
 def discreet(text: str) -> str:
     """`text` without what may be a secret in it: in URLs the user and the query, where passwords and
-    signatures are; and the value of fields that hold a signature, a token or a password.
+    signatures are; and the value of fields that hold a signature, a token or a password. Half characters,
+    which no log takes, become question marks.
 
     For words about a request: errors of botocore and urllib quote the address they asked.
     """
-    return _FIELD.sub(r"\1\2…", _URL_REST.sub(_discreet_url, text))
+    whole = text.encode(errors="replace").decode()
+    return _FIELD.sub(r"\1\2…", _URL_REST.sub(_discreet_url, whole))
 
 
 def _discreet_url(found: re.Match[str]) -> str:

@@ -19,7 +19,7 @@ from deployer import web
 from deployer.aws.errors import translated
 from deployer.model import Artifact, ArtifactKind, BadDigest, require_digest
 from deployer.ports import LookAgain, Refused
-from deployer.text import discreet, first, line, printable
+from deployer.text import discreet, line
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_ecr import ECRClient
@@ -117,8 +117,8 @@ class EcrRegistry:
         if code in ("", "ImageNotFound"):
             return self._unaccepted(digest)
         if code in ("UpstreamTooManyRequests", "UpstreamUnavailable"):
-            raise LookAgain(f"BatchGetImage: {code}: {first(reason, _WORD)}")
-        told = first(f"{code}: {reason}", _WORD)
+            raise LookAgain(f"BatchGetImage: {code}: {line(reason, _WORD)}")
+        told = line(f"{code}: {reason}", _WORD)
         return Artifact(ArtifactKind.OTHER, "unknown", problem=f"the registry does not give it away ({told})")
 
     def _unaccepted(self, digest: str) -> Artifact | None:
@@ -126,7 +126,7 @@ class EcrRegistry:
         detail = self._describe({"imageDigest": digest})
         if detail is None:
             return None
-        return Artifact(ArtifactKind.OTHER, first(detail.get("imageManifestMediaType", "unknown"), _WORD))
+        return Artifact(ArtifactKind.OTHER, line(detail.get("imageManifestMediaType", "unknown"), _WORD))
 
     def _describe(self, image: ImageIdentifierTypeDef) -> ImageDetailTypeDef | None:
         with translated():
@@ -137,7 +137,7 @@ class EcrRegistry:
         return response["imageDetails"][0] if response["imageDetails"] else None
 
     def _read(self, text: str, media_type: str) -> Artifact:
-        media_type = first(media_type, _WORD)
+        media_type = line(media_type, _WORD)
         try:
             manifest = _Manifest.read(text, media_type)
         except _Unreadable as error:
@@ -292,7 +292,7 @@ class _Part:
             return None
         if not isinstance(value, str):
             raise _Unreadable(f"has no text where {name} should be text")
-        return printable(first(" ".join(value.split()), _WORD))
+        return line(value, _WORD)
 
     def size(self, name: str) -> int:
         value = self.fields.get(name)

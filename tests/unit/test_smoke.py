@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deployer.ports import Answer, LookAgain
 from deployer.smoke import (
@@ -235,32 +232,6 @@ def test_what_is_told_of_a_huge_answer_is_bounded_and_one_line() -> None:
 )
 def test_an_expected_json_is_a_part_of_the_answer(actual: object, expected: object, right: bool) -> None:
     assert contains(actual, expected) is right
-
-
-JSON: Any = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
-)
-
-
-SURROGATES = st.text(st.characters(categories=["Cs", "L"])).map(
-    lambda text: json.dumps({"errorType": text, "errorMessage": text, "statusCode": 500, "body": text})
-)
-
-
-@given(SURROGATES, st.none() | st.just("Unhandled"))
-def test_text_that_is_no_unicode_crashes_nobody(payload: str, function_error: str | None) -> None:
-    _, told = judge(OK, Answer(payload.encode(), function_error, "", "2"), 0.1)
-
-    assert told.encode()
-
-
-@given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()), st.none() | st.text())
-def test_no_answer_crashes_the_judge(payload: bytes, function_error: str | None) -> None:
-    passed, told = judge(OK, Answer(payload, function_error, "", "2"), 0.1)
-
-    assert told.isprintable() or not passed
-    assert len(told) <= EXCERPT_CHARACTERS + 50
 
 
 # -- running them --------------------------------------------------------------------------------------
