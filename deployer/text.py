@@ -15,6 +15,8 @@ _FIELD = re.compile(
 )
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring = 2, 3, 3, 200
+# The same where no scheme stands before it; an image's tag before its digest looks like that, too.
+_USER = re.compile(r"(?<![\w./+-])[\w.+-]{1,200}:[^\s\"'<>@/]{1,200}@(?!sha256:)")
 _CUT = "…"
 _CUT_BYTES = len(_CUT.encode())
 
@@ -55,7 +57,7 @@ def discreet(text: str) -> str:
     For words about a request: errors of botocore and urllib quote the address they asked.
     """
     whole = text.encode(errors="replace").decode()
-    return _FIELD.sub(r"\1\2…", _URL_REST.sub(_discreet_url, whole))
+    return _FIELD.sub(r"\1\2…", _USER.sub("…@", _URL_REST.sub(_discreet_url, whole)))
 
 
 def _discreet_url(found: re.Match[str]) -> str:
