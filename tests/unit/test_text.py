@@ -32,6 +32,7 @@ from deployer.text import discreet, line, shown
             "connection to db failed: password=hunter2 user=app",
             "connection to db failed: password=… user=app",
         ),
+        ("Invalid endpoint: me:hunter2@nowhere", "Invalid endpoint: …@nowhere"),
     ],
 )
 def test_what_may_be_a_secret_is_left_out(text: str, told: str) -> None:
@@ -46,6 +47,7 @@ def test_what_may_be_a_secret_is_left_out(text: str, told: str) -> None:
         "123456789012.dkr.ecr.eu-west-1.amazonaws.com/app@sha256:ab",
         "Signature expired: 20260301T030000Z is now earlier than 20260301T031000Z",
         "The security token included in the request is expired",
+        "app:latest@sha256:ab, at 03:00:00 UTC, by alice@example.com",
     ],
 )
 def test_everything_else_is_left_alone(text: str) -> None:

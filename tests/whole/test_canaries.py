@@ -122,13 +122,7 @@ def _set(team: Team, **changed: str) -> None:
     before = team.lambda_.get_function_configuration(FunctionName=team.function)["Environment"]["Variables"]
     kept = {**before, "DATABASE_URL": "", **changed}
     team.lambda_.update_function_configuration(FunctionName=team.function, Environment={"Variables": kept})
-    until(
-        lambda: (
-            team.lambda_.get_function_configuration(FunctionName=team.function)["LastUpdateStatus"]
-            == "Successful"
-        ),
-        "the new variables",
-    )
+    until(lambda: _settled(team.lambda_, team.function), "the new variables")
 
 
 def _troubles(story: Story) -> None:
@@ -153,26 +147,47 @@ def _troubles(story: Story) -> None:
                 event = {**ask, "ResponseURL": address, "ResourceProperties": wanted}
                 outputs.invoke(f"{team.name}-placeholder", event)
         outputs.custom_resource += received
-    # Checks that cannot be read, where nobody looked at them before.
-    _reconfigured(outputs, json.dumps([{"headers": {"Authorization": [HEADER]}}]))
+    _misconfigured(outputs)
 
 
-def _reconfigured(outputs: Outputs, checks: str) -> None:
-    team, name = outputs.team, outputs.team.outputs["DeployerName"]
-    before = team.lambda_.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+def _misconfigured(outputs: Outputs) -> None:
+    """Variables with a secret in them that make a function fail, and say why."""
+    names = outputs.team.outputs
+    deployer, dashboard = names["DeployerName"], names["DashboardFunctionName"]
+    # Nobody looked at these before, as somebody changed them in the console.
+    unreadable = json.dumps([{"headers": {"Authorization": [HEADER]}}])
+    with _variables(outputs, deployer, CHECKS=unreadable):
+        assert "CHECKS[0].headers must be an object of strings" in outputs.invoke(deployer, {})
+    # botocore quotes the whole endpoint: in an error that adapters translate, and in one that nobody does.
+    for endpoint, told in (
+        (f"http://me:{PASSWORD}@127.0.0.1:9", "Could not connect"),
+        (f"me:{PASSWORD}@n", "Invalid"),
+    ):
+        for function, event in ((deployer, COMMANDS[1]), (dashboard, {})):
+            with _variables(outputs, function, AWS_ENDPOINT_URL_DYNAMODB=endpoint):
+                assert told in outputs.invoke(function, event)
 
-    def set_to(value: str) -> None:
-        team.lambda_.update_function_configuration(
-            FunctionName=name, Environment={"Variables": {**before, "CHECKS": value}}
-        )
 
-    set_to(checks)
-    told = until(
-        lambda: outputs.invoke(name, {}) if "cannot start" in outputs.invoke(name, {}) else None, "it"
-    )
-    assert "CHECKS[0].headers must be an object of strings" in told
-    set_to(before["CHECKS"])
-    until(lambda: "ignored" in outputs.invoke(name, {}), "the old checks")
+@contextmanager
+def _variables(outputs: Outputs, function: str, **changed: str) -> Iterator[None]:
+    lambda_ = outputs.team.lambda_
+    before = lambda_.get_function_configuration(FunctionName=function)["Environment"]["Variables"]
+
+    def set_to(variables: dict[str, str]) -> None:
+        until(lambda: _settled(lambda_, function), "the function")
+        lambda_.update_function_configuration(FunctionName=function, Environment={"Variables": variables})
+        until(lambda: _settled(lambda_, function), "the new variables")
+
+    set_to({**before, **changed})
+    try:
+        yield
+    finally:
+        set_to(before)
+
+
+def _settled(lambda_: Any, function: str) -> bool:
+    told = lambda_.get_function_configuration(FunctionName=function)
+    return bool(told["LastUpdateStatus"] == "Successful")
 
 
 @contextmanager
