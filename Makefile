@@ -98,6 +98,11 @@ docs: $(READY) ## draw again what documents show of the code
 	@$(RUN) docs.draw_iam
 	@$(RUN) docs.draw_costs
 
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: $(READY) ## throw what atheris makes at every entry for SECONDS in all; DRAW=1 writes the figures down
+	@$(RUN) tests.fuzz --seconds $(SECONDS) $(if $(DRAW),--draw)
+
 .PHONY: mutate
 mutate: $(READY) ## break every decision in rollout.py and see a test notice (a minute)
 	@rm -rf mutants && mkdir -p .build && $(RUN) mutmut run >.build/mutmut.log 2>&1 || { tail -n 40 .build/mutmut.log; exit 1; }

@@ -11,7 +11,7 @@ from importlib import import_module
 
 import click
 
-from deployer.commands.parts.target import Target
+from deployer.commands.parts.target import Target, plain
 
 # In the order in which help lists them.
 VERBS = ("push", "wait", "checks")
@@ -43,7 +43,7 @@ class _Verbs(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the exit code must not say "reverted"
-            told = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            told = plain(f"{type(error).__name__}: {error}")
             click.echo(f"deployer: something unexpected went wrong: {told}", err=True)
             ctx.exit(UNEXPECTED)
         except KeyboardInterrupt:

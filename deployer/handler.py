@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import events, placeholder, settings
+from deployer import events, log, placeholder, settings
 from deployer.aws import clients
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
@@ -44,7 +44,7 @@ from deployer.orders import Senseless
 from deployer.ports import LookAgain, Refused
 from deployer.rollout import Step, Wait
 
-logger = Logger()
+logger = Logger(json_serializer=log.serialized)
 metrics = Metrics()
 tracer = Tracer()
 
@@ -144,6 +144,7 @@ def _controller(context: LambdaContext) -> Controller:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(capture_cold_start_metric=True)
+@log.discreet_exceptions()
 def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
     """Take one event or command; see `events.py` for what they are."""
     given = _settings()

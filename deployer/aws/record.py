@@ -10,6 +10,7 @@ Whether a check passed is never cut.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,12 +32,13 @@ from deployer.model import (
     Version,
     VersionState,
 )
-from deployer.text import first, last
+from deployer.text import first, last, line
 
 SCHEMA = 1
 
 _TEXT = 1000  # bytes of a sentence
 _LOG = 4096  # bytes of a log tail
+_MOST = 1_000_000  # more tries or updates than anybody makes
 _RESULTS = 20_000  # bytes that one verdict's results share, for each of their texts
 
 Item = dict[str, Any]  # what boto3's TypeSerializer takes
@@ -99,7 +101,7 @@ def deployment_from(item: Mapping[str, Any]) -> Deployment:
             configuration=_optional(str, item.get("configuration")),
             revision=_optional(str, item.get("revision")),
             ending=_optional(Phase, item.get("ending")),
-            updates=int(item.get("updates", 0)),
+            updates=_count(item.get("updates", 0)),
             blamed=item.get("blamed") is True,
             live=_optional(_version_from, item.get("live")),
             no_way_back=item.get("no_way_back") is True,
@@ -118,7 +120,7 @@ def notice_from(item: Mapping[str, Any]) -> Notice:
     """The notice that `item` holds, or `BadRecord`."""
     deployment = deployment_from(item)
     try:
-        return Notice(deployment, int(item.get("tries", 0)), _optional(_time_from, item.get("again_at")))
+        return Notice(deployment, _count(item.get("tries", 0)), _optional(_time_from, item.get("again_at")))
     except _MALFORMED as error:
         raise _bad(item, error) from error
 
@@ -261,13 +263,28 @@ def _verdict_from(item: Mapping[str, Any]) -> Verdict:
                 passed=result["passed"] is True,
                 expected=str(result["expected"]),
                 actual=str(result["actual"]),
-                seconds=float(result["seconds"]),
-                tries=int(result["tries"]),
+                seconds=_seconds(result["seconds"]),
+                tries=_count(result["tries"]),
             )
             for result in item["results"]
         ),
         str(item.get("log_tail", "")),
     )
+
+
+def _count(value: Any) -> int:
+    """How often something was done. Waits double with it: 10**125, which the table would hold, never ends."""
+    count = int(value)
+    if not 0 <= count <= _MOST:
+        raise ValueError(f"not a count from 0 to {_MOST}: {str(value)[:40]}")
+    return count
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not math.isfinite(seconds):  # such a number could be read, and never written again
+        raise ValueError(f"not a number of seconds: {seconds}")
+    return seconds
 
 
 def _time_item(at: datetime) -> str:
@@ -283,7 +300,7 @@ def _time_from(text: Any) -> datetime:
 
 # -- what is absent, and what is wrong --------------------------------------------------------------------
 
-_MALFORMED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+_MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
 def _present(**fields: Any) -> Item:
@@ -304,7 +321,9 @@ def _require_schema(item: Mapping[str, Any]) -> None:
 
 
 def _bad(item: Mapping[str, Any], error: Exception) -> BadRecord:
-    where = f"{item.get('pk', '?')} / {item.get('sk', '?')}"
+    # A hold is a part of an item, and whoever edited it may have left no map there.
+    keys = item if isinstance(item, Mapping) else {}
+    where = f"{keys.get('pk', '?')} / {keys.get('sk', '?')}"
     return BadRecord(
-        first(f"the ledger's item {where} cannot be read: {type(error).__name__}: {error}", _TEXT)
+        line(f"the ledger's item {where} cannot be read: {type(error).__name__}: {error}", _TEXT)
     )

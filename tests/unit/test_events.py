@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deployer.events import (
     AbortAsked,
@@ -248,49 +246,3 @@ def test_what_a_person_writes_is_bounded() -> None:
     meaning = read({"command": "hold", "by": "a" * 10_000, "because": "b" * 10_000})
 
     assert meaning == HoldAsked(Asked("request-1", "a" * 200, "b" * 200))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
-    max_leaves=20,
-)
-
-
-@given(JSON)
-def test_any_json_is_ignored_or_unreadable_but_never_a_push(event: object) -> None:
-    try:
-        meaning = read(event)
-    except (Unreadable, BadCommand):
-        return
-    assert isinstance(meaning, Ignored)
-
-
-@given(
-    st.sampled_from(["account", "time", "id", "detail", "source", "detail-type"]),
-    st.sampled_from([None, "action-type", "result", "repository-name", "image-tag", "image-digest"]),
-    JSON,
-)
-def test_a_push_with_anything_in_any_place_never_crashes(outer: str, inner: str | None, odd: object) -> None:
-    event = deepcopy(PUSH)
-    if inner:
-        event["detail"][inner] = odd
-    else:
-        event[outer] = odd
-    try:
-        meaning = read(event)
-    except Unreadable:
-        return
-    assert isinstance(meaning, Ignored | PushSeen)
-
-
-@given(
-    st.sampled_from(["hold", "resume", "retry"]),
-    st.dictionaries(st.sampled_from(["by", "because", "digest"]), JSON),
-)
-def test_a_command_with_anything_in_it_never_crashes(command: str, rest: dict[str, object]) -> None:
-    try:
-        meaning = read({"command": command, **rest})
-    except BadCommand:
-        return
-    assert isinstance(meaning, HoldAsked | ResumeAsked | RetryAsked)

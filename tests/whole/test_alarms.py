@@ -24,6 +24,7 @@ def mailbox(team: Team) -> Mailbox:
 def test_an_alarm_of_the_service_is_told_once_with_the_last_release_and_the_way_back(
     team: Team, mailbox: Mailbox
 ) -> None:
+    team.release(team.build("before the alarm"))
     released = team.release(team.build("blamed by an alarm"))
 
     ring(team, "errors")

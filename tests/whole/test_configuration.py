@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from deployer.model import Phase, Source
@@ -9,6 +12,8 @@ from sandbox.cli import PARAMETERS, TEMPLATE
 from sandbox.cloudformation import stack
 from sandbox.server import Sandbox
 from tests.whole.team import Team
+
+SWEEP = json.loads((Path(__file__).parents[1] / "events" / "eventbridge" / "sweep.json").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def test_a_changed_parameter_becomes_a_version_that_is_verified_and_reaches_user
 
     stack.deploy(team.sandbox.client, TEMPLATE, changed, team.function)
     before = environment(team, "live")
-    team.sweep()
+    team.command(SWEEP)
 
     assert (before, environment(team, "live")) == ("production", "staging")
     assert team.where() == (good.image.digest, good.image.digest)

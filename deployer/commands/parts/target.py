@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from deployer.ports import LookAgain, Refused
-from deployer.text import first, printable
+from deployer.text import discreet, line
 
 if TYPE_CHECKING:
     import boto3
@@ -32,8 +32,9 @@ class Unusable(click.ClickException):
 
 
 def plain(text: str) -> str:
-    """Somebody else's words as one line of a bounded size, with nothing in it that moves a cursor."""
-    return first(" ".join(printable(text).split()), _TOLD)
+    """Somebody else's words as one line of a bounded size, without secrets of a URL and with nothing in it
+    that moves a cursor."""
+    return line(discreet(text), _TOLD)
 
 
 @contextmanager
