@@ -27,7 +27,6 @@ from deployer.model import Image
 
 # Fewer characters of an id are too easily another letter's; so many are enough to tell letters apart.
 FEWEST_CHARACTERS, SHOWN_CHARACTERS = 4, 8
-_NO_JSON = "it is no JSON"
 
 
 class Queue(StrEnum):
@@ -73,6 +72,14 @@ class NoSuchLetter(ValueError):
 
 def read(message: Message, queue: Queue, to: Addressee) -> Letter:
     """Read a letter. Nothing in it can make this fail: what it is not, the letter itself says."""
+    try:
+        return _read(message, queue, to)
+    except RecursionError:
+        what, stays = _beginning(message.body), "it is nested too deeply to be read"
+        return Letter(queue, message, _sent(message), what, "no reason can be read", None, stays)
+
+
+def _read(message: Message, queue: Queue, to: Addressee) -> Letter:
     why, function, event = _rules(message) if queue is Queue.RULES else _lambdas(message)
     if isinstance(event, _Illegible):
         what, stays = _beginning(message.body), event.because
@@ -243,13 +250,13 @@ def _loaded(text: str) -> Any:
 
     try:
         return json.loads(text, parse_constant=refuse)
-    except (ValueError, RecursionError):
-        return _Illegible(_NO_JSON)
+    except ValueError:
+        return _Illegible("it is no JSON")
 
 
 def _json(event: Any) -> str | None:
     """None for what came in as JSON and is none any more: a number too large for a float."""
     try:
         return json.dumps(event, allow_nan=False)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
