@@ -74,6 +74,7 @@ class Books:
     stack: str
     repository: str
     ledger: DynamoLedger
+    outputs: dict[str, str]
 
     def ask(self, digest: str, at: datetime | None = None) -> Deployment:
         """Somebody pushed `digest`, now or then."""
@@ -121,6 +122,8 @@ def _template(name: str, mutability: str) -> dict[str, Any]:
         "ServiceFunctionName": f"{name}-prod",
         "DeployerName": f"{name}-prod-deployer",
         "LedgerName": {"Ref": "Ledger"},
+        "RuleDeadLettersUrl": {"Ref": "RuleDeadLetters"},
+        "DeployerDeadLettersUrl": {"Ref": "DeployerDeadLetters"},
     }
     table = {
         "BillingMode": "PAY_PER_REQUEST",
@@ -132,6 +135,8 @@ def _template(name: str, mutability: str) -> dict[str, Any]:
         "Resources": {
             "Ledger": {"Type": "AWS::DynamoDB::Table", "Properties": table},
             "Repository": {"Type": "AWS::ECR::Repository", "Properties": repository},
+            "RuleDeadLetters": {"Type": "AWS::SQS::Queue"},
+            "DeployerDeadLetters": {"Type": "AWS::SQS::Queue"},
         },
         "Outputs": {output: {"Value": value} for output, value in outputs.items()},
     }
@@ -154,7 +159,7 @@ def make_books(sandbox: Sandbox, environment: dict[str, str]) -> Callable[..., B
         environment["DEPLOYER_STACK"] = name
         dynamodb = sandbox.client("dynamodb")
         ledger = DynamoLedger(dynamodb, outputs["LedgerName"], outputs["ServiceFunctionName"])
-        return Books(name, outputs["RepositoryUri"].partition("/")[2], ledger)
+        return Books(name, outputs["RepositoryUri"].partition("/")[2], ledger, outputs)
 
     return make
 
