@@ -1,0 +1,215 @@
+"""What really happened, as the world itself saw it. The invariants are judged by this, never by what the
+deployer says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deployer.model import Book, Deployment, Image, Phase
+from deployer.ports import Answer, Lease
+from deployer.rollout import ENDED, underway
+from deployer.smoke import Check, judge
+from tests.fakes import TAG, FakeFunction, FakeLedger, FakeRegistry, image
+from tests.simulation.plan import Plan, Stimulus
+
+if TYPE_CHECKING:
+    from tests.simulation.world import Invocation, TrueTime
+
+# Calls that change nothing. Whatever is not named here is taken for a write, and checked.
+READS = frozenset(
+    "look tagged artifact present latest version live live_revision quarantine history find invoke".split()
+)
+_CHECK = Check(json={"status": "ok"})
+NEVER = -1.0
+
+
+@dataclass
+class Call:
+    """One call through a port."""
+
+    invocation: Invocation
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    def __str__(self) -> str:
+        words = (_brief(each) for each in (*self.args, *self.kwargs.values()))
+        return f"{self.name}({', '.join(word for word in words if word)})"
+
+
+def _brief(given: object) -> str:
+    match given:
+        case Deployment():
+            return f"{given.id[-8:]} {given.phase}"
+        case Lease():
+            return f"lease {given.token}"
+        case str() | Image():
+            return str(given)
+        case _:
+            return ""
+
+
+@dataclass(frozen=True)
+class Read:
+    """A RevisionId that somebody has read: what had been written by then, and under which lease."""
+
+    writes: int
+    superseded: bool
+
+
+@dataclass(frozen=True)
+class End:
+    """A deployment that ended."""
+
+    deployment: Deployment
+    at: float
+    held: bool  # deployments were held then
+
+
+@dataclass
+class Begun:
+    """A deployment that began to touch the function."""
+
+    deployment: Deployment
+    at: float
+    live: str  # the version that was live then
+    right: set[str] = field(default_factory=set)  # versions whose last answer, to somebody, was right
+
+
+class Record:
+    """The world's own record of one schedule, and how the world was before the call that is judged."""
+
+    def __init__(
+        self,
+        function: FakeFunction,
+        registry: FakeRegistry,
+        ledger: FakeLedger,
+        clock: TrueTime,
+        plan: Plan,
+    ) -> None:
+        self.function, self.registry, self.ledger, self.clock = function, registry, ledger, clock
+        self.plan = plan
+        self.calls = self.checks = self.writes = 0
+        self.in_flight = 0  # writes that were under way when their writer's lease was superseded
+        self.stimuli: dict[str, Stimulus] = {}  # by the invocation that they led to
+        # Deployments
+        self.begun: dict[str, Begun] = {}
+        self.ended: dict[str, End] = {}
+        self.told: set[str] = set()
+        self.answers: dict[tuple[str, str], tuple[float, bool]] = {}  # by invocation and version number
+        self.carried: dict[str, str] = {}  # by invocation: the deployment it has written down last
+        # Leases and revisions
+        self.tokens: dict[str, int] = {}  # by invocation: the lease it has
+        self.holders: dict[int, Invocation] = {}
+        self.alias_writes = self.code_writes = 0
+        self.reads: dict[tuple[str, str, str], Read] = {}  # by invocation, "alias" or "code", and RevisionId
+        # What is nobody's promise
+        self.hand_on_live = self.hand_on_code = self.stale_on_live = self.stale_on_code = NEVER
+        self.refused_at = NEVER
+        self.deleted: set[str] = set()
+        self.broken: set[Image] = set()
+        self.look()
+
+    @property
+    def now(self) -> float:
+        return self.clock.seconds
+
+    def look(self) -> None:
+        """Keep how the world is now, for the judgement of the next call."""
+        self.live: str = self.function.alias
+        self.code: Image = self.function.code
+        self.book: Book = self.ledger.book
+        self.token: int = self.ledger.token
+        self.lease: Lease | None = self.ledger.held_lease
+        self.bad = frozenset(self.ledger.quarantined)
+        self.tag: str | None = self.registry.tags.get(TAG)
+
+    def by_hand(self, *, live: bool = False, code: bool = False) -> None:
+        """A person has changed the function."""
+        if live:
+            self.hand_on_live = self.now
+            self.alias_writes += 1
+        if code:
+            self.hand_on_code = self.now
+            self.code_writes += 1
+
+    def refused(self, invocation: Invocation) -> None:
+        """AWS said no, for good."""
+        self.refused_at = self.now
+
+    def superseded(self, invocation: Invocation) -> bool:
+        """Has somebody else the lease now?"""
+        return self.tokens.get(invocation.name, self.ledger.token) < self.ledger.token
+
+    def read(self, call: Call, answer: Any) -> None:
+        """Somebody has read something."""
+        who = call.invocation
+        if call.name == "latest":
+            self.reads[who.name, "code", answer.revision] = Read(self.code_writes, self.superseded(who))
+        elif call.name == "live_revision":
+            self.reads[who.name, "alias", answer] = Read(self.alias_writes, self.superseded(who))
+        elif call.name == "invoke" and isinstance(answer, Answer):
+            right, _ = judge(_CHECK, answer, 0)
+            if call.args[0] != "live":
+                self.answers[who.name, call.args[0]] = (self.now, right)
+
+    def wrote(self, call: Call, answer: Any) -> None:
+        """Somebody has written something."""
+        who = call.invocation
+        if call.name not in ("acquire", "release"):
+            self.writes += 1
+        match call.name:
+            case "acquire" if answer:
+                self.tokens[who.name] = answer.token
+                self.holders[answer.token] = who
+            case "release":
+                self.tokens.pop(who.name, None)
+            case "record":
+                self._recorded(who, call.args[1])
+            case "end":
+                self._ended(call.args[1])
+            case "update_code":
+                self.code_writes += 1
+                if self.superseded(who):
+                    self.stale_on_code = self.now
+            case "point_live":
+                self.alias_writes += 1
+                if self.superseded(who):
+                    self.stale_on_live = self.now
+            case "send":
+                self.told.add(call.args[0].thread)
+        self.look()
+
+    def _recorded(self, who: Invocation, deployment: Deployment) -> None:
+        self.carried[who.name] = deployment.id
+        if deployment.phase is not Phase.REQUESTED and deployment.id not in self.begun:
+            self.begun[deployment.id] = Begun(deployment, self.now, self.function.alias)
+
+    def _ended(self, deployment: Deployment) -> None:
+        if deployment.phase in ENDED and deployment.id not in self.ended:
+            self.ended[deployment.id] = End(deployment, self.now, self.ledger.book.hold is not None)
+
+    # -- questions
+
+    def under_way(self) -> Deployment | None:
+        """Before this call."""
+        return underway(self.book)
+
+    def verified(self, version: str, since: float) -> bool:
+        """Has somebody got a right answer from this version, by its number, as the last of his tries?"""
+        return any(
+            number == version and right and at >= since
+            for (_, number), (at, right) in self.answers.items()
+        )
+
+    def behaviour(self, of: Image) -> str:
+        """How it was made to behave, or "broken" since somebody broke or deleted it."""
+        if of in self.broken or of.digest in self.deleted:
+            return "broken"
+        named = (behaviour for name, behaviour in self.plan.images.items() if image(name) == of)
+        return next(named, "healthy")
+
+    def hands_since(self, at: float) -> bool:
+        """Has a person, or a request that was in flight when its sender lost the lease, changed the function?"""
+        return max(self.hand_on_live, self.hand_on_code, self.stale_on_live, self.stale_on_code) >= at
