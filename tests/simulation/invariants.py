@@ -172,10 +172,11 @@ def _nobody_is_turned_away_without_a_cause(record: Record, call: Call, answer: A
         record.behaviour(deployment.image) not in ("healthy", "slow to wake"),
         record.behaviour(record.function.live_image) != "healthy" and deployment.phase is Phase.STUCK,
         record.refused_at >= asked,
+        "never finishes" in record.plan.images.values(),
         record.hands_since(begun.at if begun else asked),
         record.now - (begun.at if begun else (first - START).total_seconds()) >= LONG_SECONDS,
         deployment.phase is Phase.REJECTED and (record.book.hold or deployment.image.digest in record.bad),
-        deployment.phase is Phase.REJECTED and deployment.image.digest not in record.registry.artifacts,
+        record.arrived.get(deployment.image.digest, record.now) >= asked,
     )
     if not any(causes):
         yield f"{deployment.id} ended {deployment.phase} without a cause: {deployment.because}"
@@ -298,7 +299,8 @@ def _the_tag_is_dealt_with(record: Record) -> Broken:
 def _left_since(record: Record, last: End) -> bool:
     """Has a person taken users elsewhere since?"""
     asked = any(end.deployment.source in ASKED and end.at > last.at for end in record.ended.values())
-    return asked or record.hands_since(last.at)
+    begun = record.begun.get(last.deployment.id)
+    return asked or record.hands_since(begun.at if begun else last.at)
 
 
 def _latest_is_live(record: Record) -> Broken:

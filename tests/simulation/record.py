@@ -108,6 +108,7 @@ class Record:
         self.hand_on_live = self.hand_on_code = self.stale_on_live = self.stale_on_code = NEVER
         self.refused_at = NEVER
         self.deleted: set[str] = set()
+        self.arrived: dict[str, float] = {}  # by digest: when it came into the registry
         self.broken: set[Image] = set()
         self.look()
 

@@ -289,6 +289,7 @@ class World:
         self.alive: list[Invocation] = []
         self.retries = 0  # that Lambda has yet to start
         self.sweeps = 0
+        self.last_end = ""
         self.calm = max((max(s.at, s.until) for s in plan.stimuli), default=0.0)
         self._begin()
         self.record = Record(self.function, self.registry, self.ledger, self.clock, plan)
@@ -395,6 +396,7 @@ class World:
     def over(self, invocation: Invocation, end: str) -> None:
         """An invocation has ended: Lambda tries an event that was not done again."""
         invocation.say(end)
+        self.last_end = end
         if invocation in self.alive:
             self.alive.remove(invocation)
         if self.violation:
@@ -435,7 +437,10 @@ class World:
         if self.violation:
             return
         book = self.ledger.book
-        idle = not self.alive and not self.retries and writes == self.record.writes and len(self.queue) == 0
+        lease = self.ledger.held_lease
+        left = lease is not None and lease.expires > self.clock.now()  # by a dead one: it is still in the way
+        at_rest = not self.alive and not self.retries and not self.queue and not left
+        idle = at_rest and self.last_end == "done" and writes == self.record.writes
         if quiet and idle and not book.open and not book.notices:
             return
         if self.sweeps > MOST_SWEEPS:
@@ -507,6 +512,8 @@ INVOCATIONS: dict[str, Callable[[Stimulus, Controller], object]] = {
 
 
 def _push(world: World, stimulus: Stimulus) -> None:
+    if image(stimulus.image).digest not in world.registry.artifacts:
+        world.record.arrived[image(stimulus.image).digest] = world.clock.seconds
     world.registry.put(image(stimulus.image), _UNFIT.get(world.plan.images.get(stimulus.image, "")))
 
 
