@@ -467,7 +467,9 @@ def _confirming(view: View, limits: Limits) -> Step:
     if version is None:
         raise IllegalMove(f"{view.deployment.id}: CONFIRMING without a version")
     if view.live.number != version:
-        return _somebody_moved_live(version, view.live)
+        # Whoever moved it may have seen it fail as well. The image is bad all the same.
+        failed = verdict is not None and not verdict.healthy
+        return _somebody_moved_live(version, view.live, blames=failed)
     if verdict and verdict.healthy:
         return _succeeding(view, limits, f"live is version {version}: {verdict}")
     if verdict:
@@ -707,10 +709,11 @@ def _no_verdict(checks: str, view: View, limits: Limits) -> str:
     return f"{checks} came to no verdict within {limits.checks:.0f} s{trouble}"
 
 
-def _somebody_moved_live(expected: str, live: Version) -> Step:
+def _somebody_moved_live(expected: str, live: Version, *, blames: bool = False) -> Step:
     return _revert(
         f"somebody moved live from version {expected} to {live.number} during the deployment; "
-        "it stays where they put it"
+        "it stays where they put it",
+        blames=blames,
     )
 
 

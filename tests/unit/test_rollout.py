@@ -676,6 +676,12 @@ def test_users_on_the_candidate_are_confirmed_to_be_well() -> None:
             "somebody moved live from version 8 to 7 during the deployment; it stays where they put it",
             False,
         ),
+        (
+            {"confirmation": ILL},
+            {"live": LIVE},
+            "somebody moved live from version 8 to 7 during the deployment; it stays where they put it",
+            True,
+        ),
     ],
 )
 def test_what_is_not_confirmed_is_reverted(facts: Any, seen: Any, because: str, blames: bool) -> None:
