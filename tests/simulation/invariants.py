@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.model import Deployment, Phase, Source
 from deployer.rollout import ENDED
 from tests.fakes import START, image
-from tests.simulation.record import Call, End, Record
+from tests.simulation.record import WELL, Call, End, Record
 
 if TYPE_CHECKING:
     from tests.simulation.world import Invocation
@@ -156,7 +156,11 @@ def _what_was_seen_to_fail_is_in_quarantine(record: Record, call: Call, answer: 
     deployment: Deployment = call.args[1]
     verdicts = (deployment.verification, deployment.confirmation)
     failed = any(verdict and not verdict.healthy for verdict in verdicts)
-    if failed and deployment.phase is Phase.REVERTED and deployment.image.digest not in record.ledger.quarantined:
+    if (
+        failed
+        and deployment.phase is Phase.REVERTED
+        and deployment.image.digest not in record.ledger.quarantined
+    ):
         yield f"{deployment.image} failed its checks, was reverted, and is not in quarantine"
 
 
@@ -165,13 +169,13 @@ def _nobody_is_turned_away_without_a_cause(record: Record, call: Call, answer: A
     deployment: Deployment = call.args[1]
     begun = record.begun.get(deployment.id)
     first = deployment.timeline[0].at if deployment.timeline else deployment.requested_at
-    asked = (deployment.requested_at - START).total_seconds() - 5
+    asked = record.asked(deployment)
     if deployment.phase not in (Phase.REVERTED, Phase.REJECTED, Phase.STUCK):
         return
     causes = (
-        record.behaviour(deployment.image) not in ("healthy", "slow to wake"),
+        record.behaviour(deployment.image) not in WELL,
         record.behaviour(record.function.live_image) != "healthy" and deployment.phase is Phase.STUCK,
-        record.refused_at >= asked,
+        max(record.refused_at, record.stalled_at) >= asked,
         "never finishes" in record.plan.images.values(),
         record.hands_since(begun.at if begun else asked),
         record.now - (begun.at if begun else (first - START).total_seconds()) >= LONG_SECONDS,
@@ -242,7 +246,9 @@ def when_done(record: Record, invocation: Invocation) -> Violation | None:
     )
     if on_record:
         return None
-    return Violation("L1", f"{invocation.name} has handled a push of {stimulus.image}, and nothing tells of it")
+    return Violation(
+        "L1", f"{invocation.name} has handled a push of {stimulus.image}, and nothing tells of it"
+    )
 
 
 def _at(deployment: Deployment) -> float:
@@ -290,17 +296,19 @@ def _the_tag_is_dealt_with(record: Record) -> Broken:
     ]
     last = max(ends, key=lambda end: end.at, default=None)
     if last is None:
-        if record.plan.begins_with != "base" or tagged != image("base").digest or record.hand_on_live < 0:
+        was_live = record.plan.begins_with == "base" and tagged == image("base").digest
+        if not (was_live and _taken_elsewhere(record, 0)):
             yield f"the release tag points at {tagged[:19]}…, and no deployment has dealt with it"
-    elif last.deployment.phase is Phase.SUCCEEDED and not _left_since(record, last):
+    elif last.deployment.phase is Phase.SUCCEEDED and not _taken_elsewhere(
+        record, record.asked(last.deployment)
+    ):
         yield f"the release tag points at {tagged[:19]}…, which was live once, and users are on another"
 
 
-def _left_since(record: Record, last: End) -> bool:
-    """Has a person taken users elsewhere since?"""
-    asked = any(end.deployment.source in ASKED and end.at > last.at for end in record.ended.values())
-    begun = record.begun.get(last.deployment.id)
-    return asked or record.hands_since(begun.at if begun else last.at)
+def _taken_elsewhere(record: Record, since: float) -> bool:
+    """Has a person taken users to something that the tag does not know of?"""
+    asked = any(end.deployment.source in ASKED and end.at > since for end in record.ended.values())
+    return asked or record.hands_since(since)
 
 
 def _latest_is_live(record: Record) -> Broken:

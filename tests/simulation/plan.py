@@ -184,7 +184,11 @@ def as_test(plan: Plan, name: str, violated: str) -> str:
         "        ),",
     ]
     if plan.faults:
-        lines += ["        faults=(", *(f"            {_source(fault)}," for fault in plan.faults), "        ),"]
+        lines += [
+            "        faults=(",
+            *(f"            {_source(fault)}," for fault in plan.faults),
+            "        ),",
+        ]
     bare = Plan(plan.seed, ())
     for each in ("images", "begins_with", "first_sweep", "lifetime"):
         if getattr(plan, each) != getattr(bare, each):

@@ -10,7 +10,7 @@ from deployer.model import Book, Deployment, Image, Phase
 from deployer.ports import Answer, Lease
 from deployer.rollout import ENDED, underway
 from deployer.smoke import Check, judge
-from tests.fakes import TAG, FakeFunction, FakeLedger, FakeRegistry, image
+from tests.fakes import START, TAG, FakeFunction, FakeLedger, FakeRegistry, image
 from tests.simulation.plan import Plan, Stimulus
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ READS = frozenset(
 )
 _CHECK = Check(json={"status": "ok"})
 NEVER = -1.0
+WELL = ("healthy", "slow to wake")
 
 
 @dataclass
@@ -64,7 +65,7 @@ class End:
 
     deployment: Deployment
     at: float
-    held: bool  # deployments were held then
+    held: bool  # deployments were held then, and nothing else spoke against it
 
 
 @dataclass
@@ -106,7 +107,7 @@ class Record:
         self.reads: dict[tuple[str, str, str], Read] = {}  # by invocation, "alias" or "code", and RevisionId
         # What is nobody's promise
         self.hand_on_live = self.hand_on_code = self.stale_on_live = self.stale_on_code = NEVER
-        self.refused_at = NEVER
+        self.refused_at = self.stalled_at = NEVER
         self.deleted: set[str] = set()
         self.arrived: dict[str, float] = {}  # by digest: when it came into the registry
         self.broken: set[Image] = set()
@@ -189,7 +190,17 @@ class Record:
 
     def _ended(self, deployment: Deployment) -> None:
         if deployment.phase in ENDED and deployment.id not in self.ended:
-            self.ended[deployment.id] = End(deployment, self.now, self.ledger.book.hold is not None)
+            held = self.ledger.book.hold is not None and not self._speaks_against(deployment)
+            self.ended[deployment.id] = End(deployment, self.now, held)
+
+    def _speaks_against(self, deployment: Deployment) -> bool:
+        """Is there another cause than a hold to turn it away?"""
+        return (
+            self.behaviour(deployment.image) not in WELL
+            or deployment.image.digest in self.bad
+            or self.arrived.get(deployment.image.digest, self.now) >= self.asked(deployment)
+            or max(self.refused_at, self.stalled_at) >= self.asked(deployment)
+        )
 
     # -- questions
 
@@ -200,8 +211,7 @@ class Record:
     def verified(self, version: str, since: float) -> bool:
         """Has somebody got a right answer from this version, by its number, as the last of his tries?"""
         return any(
-            number == version and right and at >= since
-            for (_, number), (at, right) in self.answers.items()
+            number == version and right and at >= since for (_, number), (at, right) in self.answers.items()
         )
 
     def behaviour(self, of: Image) -> str:
@@ -210,6 +220,10 @@ class Record:
             return "broken"
         named = (behaviour for name, behaviour in self.plan.images.items() if image(name) == of)
         return next(named, "healthy")
+
+    def asked(self, deployment: Deployment) -> float:
+        """When it was asked for, at the earliest: clocks differ."""
+        return (deployment.requested_at - START).total_seconds() - 5
 
     def hands_since(self, at: float) -> bool:
         """Has a person, or a request that was in flight when its sender lost the lease, changed the function?"""

@@ -59,7 +59,9 @@ CRASHED = Answer(b'{"errorType": "Runtime.ExitError"}', "Unhandled", "", "1")
 _CHECKS = (Check(json={"status": "ok"}),)
 _UNFIT = {
     "an index": Artifact(ArtifactKind.INDEX, "application/vnd.oci.image.index.v1+json"),
-    "for another processor": Artifact(ArtifactKind.IMAGE, "application/vnd.oci.image.manifest.v1+json", "arm64"),
+    "for another processor": Artifact(
+        ArtifactKind.IMAGE, "application/vnd.oci.image.manifest.v1+json", "arm64"
+    ),
 }
 # Lambda tries an event whose invocation failed again after so many seconds, and then no more.
 RETRIES = (60.0, 120.0)
@@ -152,7 +154,11 @@ class Invocation:
         door = partial(Door, self)
         world = self.world
         ports = Ports(
-            door(world.function), door(world.registry), door(world.ledger), door(world.notifier), OwnTime(self)
+            door(world.function),
+            door(world.registry),
+            door(world.ledger),
+            door(world.notifier),
+            OwnTime(self),
         )  # type: ignore[arg-type]  # a door has what its port has
         journal = Listening(self) if world.tell else Journal()
         try:
@@ -220,6 +226,8 @@ class Invocation:
         return answer
 
     def _go_wrong(self, fault: Fault, perform: Callable[[], Any]) -> Any:
+        if fault.seconds:
+            self.world.record.stalled_at = self.world.clock.seconds + fault.seconds
         match fault.what:
             case "killed before":
                 self.die("killed")
@@ -262,7 +270,9 @@ class Outcome:
     """What came of a plan."""
 
     violation: Violation | None
-    counts: Counter[str] = field(default_factory=Counter)  # calls, checks, faults, kills, commands, ends by phase
+    counts: Counter[str] = field(
+        default_factory=Counter
+    )  # calls, checks, faults, kills, commands, ends by phase
 
 
 class World:
@@ -440,7 +450,8 @@ class World:
         lease = self.ledger.held_lease
         left = lease is not None and lease.expires > self.clock.now()  # by a dead one: it is still in the way
         at_rest = not self.alive and not self.retries and not self.queue and not left
-        idle = at_rest and self.last_end == "done" and writes == self.record.writes
+        undisturbed = self.last_end == "done" and f"sweep {self.sweeps}" not in self.faults
+        idle = at_rest and undisturbed and writes == self.record.writes
         if quiet and idle and not book.open and not book.notices:
             return
         if self.sweeps > MOST_SWEEPS:
@@ -526,7 +537,9 @@ def _notifier_breaks(world: World, stimulus: Stimulus) -> None:
 
 
 def _moves_live_back(world: World, stimulus: Stimulus) -> None:
-    numbers = sorted((number for number in world.function.versions if number != world.function.alias), key=int)
+    numbers = sorted(
+        (number for number in world.function.versions if number != world.function.alias), key=int
+    )
     if numbers:
         world.function.move_live(numbers[-1])
         world.record.by_hand(live=True)
@@ -571,4 +584,3 @@ DEEDS: dict[str, Callable[[World, Stimulus], None]] = {
     "takes the tag back": _takes_the_tag_back,
     "breaks what is live": _breaks_what_is_live,
 }
-
