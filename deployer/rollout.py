@@ -331,15 +331,15 @@ def _requested(view: View, limits: Limits) -> Step:
         return Step(Phase.SUPERSEDED, _superseded_by(view.newer))
     turned_away = _turned_away(view)
     if turned_away:
-        return Step(Phase.REJECTED, turned_away)
+        return _reject(view, turned_away)
     problem = _unfit(view.artifact, latest.architecture)
     if problem:
-        return Step(Phase.REJECTED, f"{candidate} cannot run here: {problem}")
+        return _reject(view, f"{candidate} cannot run here: {problem}")
     if latest.status is UpdateStatus.IN_PROGRESS:
         # The first look begins the wait; before it, the request may have been on its way for long.
         if view.deployment.timeline and _seconds_in_phase(view) > limits.free:
-            return Step(
-                Phase.REJECTED,
+            return _reject(
+                view,
                 f"somebody else's update of the function was still in progress after {limits.free:.0f} s; "
                 "push again, or retry, when it is done",
             )
@@ -360,6 +360,18 @@ def _requested(view: View, limits: Limits) -> Step:
         _put_latest_on(candidate, latest),
         warning=warning,
     )
+
+
+def _reject(view: View, because: str) -> Step:
+    """The function stays as it is. If an earlier deployment left `$LATEST` elsewhere, counting on this one to
+    overwrite it, somebody has to be told."""
+    latest, live = view.latest.image, view.live.image
+    warning = (
+        f"$LATEST is on {latest}, users are on {live}; the next release overwrites it"
+        if latest != live
+        else None
+    )
+    return Step(Phase.REJECTED, because, warning=warning)
 
 
 def _turned_away(view: View) -> str | None:

@@ -1236,3 +1236,21 @@ def test_who_put_users_on_what_they_are_on(known: list[Deployment], by: str | No
     found = brought(NEW, known)
 
     assert (found.id if found else None) == by
+
+
+# -- what an earlier deployment left ---------------------------------------------------------------------
+
+
+def test_who_is_turned_away_tells_of_a_latest_that_the_one_before_left_elsewhere() -> None:
+    left = "$LATEST is on sha256:000000000000…, users are on sha256:aaaaaaaaaaaa…; the next release overwrites it"
+    elsewhere = latest(OTHER)
+    waited = replace_since(deployment(Phase.REQUESTED), LIMITS.free + 1)
+
+    for facts in (
+        {"hold": Hold("alice", "incident", NOW)},
+        {"artifact": None},
+        {"latest": latest(OTHER, UpdateStatus.IN_PROGRESS)},
+    ):
+        decided = step(waited, **{"latest": elsewhere, **facts})
+        assert (decided.phase, decided.warning) == (Phase.REJECTED, left)
+    assert step(waited, artifact=None).warning is None
