@@ -7,7 +7,8 @@ who wrote under which lease. What a person did by hand is exempt; what the deplo
   candidate; and only to a version that has answered rightly, asked by its number, since that deployment began,
   or back to the version that was live when it began.
 * **S2** When a deployment that touched the function ends, `$LATEST` holds the digest that `live` is on, or it
-  says STUCK. At the end of everything, too.
+  says STUCK. One that makes way may leave `$LATEST` to the next, which overwrites it or, if it is turned away,
+  says where `$LATEST` is.
 * **S3** No deployment of a digest in quarantine begins or moves `live`, unless a person asked for it; and a
   digest that was seen to fail is in quarantine.
 * **S4** Under a hold no deployment begins. (One that is under way ends.)
@@ -314,17 +315,29 @@ def _taken_elsewhere(record: Record, since: float) -> bool:
 def _latest_is_live(record: Record) -> Broken:
     """S2."""
     last = max(record.begun.values(), key=lambda begun: begun.at, default=None)
-    if last is None or record.hands_since(last.at):
+    if last is None or record.hands_since(last.at) or record.function.code == record.function.live_image:
         return
     ended = record.ended.get(last.deployment.id)
-    if ended and ended.deployment.phase is Phase.STUCK:
+    if ended and (ended.deployment.phase is Phase.STUCK or _told_of_latest(record, ended)):
         return
-    if record.function.code != record.function.live_image:
-        how = ended.deployment.phase if ended else "never"
-        yield (
-            f"$LATEST is on {record.function.code}, users are on {record.function.live_image}, "
-            f"and {last.deployment.id} ended {how}"
+    yield (
+        f"$LATEST is on {record.function.code}, users are on {record.function.live_image}, "
+        f"and {last.deployment.id} ended {ended.deployment.phase if ended else 'never'}"
+    )
+
+
+def _told_of_latest(record: Record, left: End) -> bool:
+    """Superseded, it left `$LATEST` to what came next. Did that one say so when it was turned away? If the tag
+    left that one, too, nobody says so: a gap that docs/testing.md names."""
+    return any(
+        end.at >= left.at
+        and end.deployment.id not in record.begun
+        and (
+            end.deployment.phase is Phase.SUPERSEDED
+            or any("$LATEST is on" in warning for warning in end.deployment.warnings)
         )
+        for end in record.ended.values()
+    )
 
 
 def _users_are_on_nothing_that_was_taken_back(record: Record) -> Broken:

@@ -95,7 +95,7 @@ def draw(seed: int) -> Plan:
     stimuli: list[Stimulus] = []
     images: dict[str, str] = {}
     at = 1.0
-    for number in range(1, rng.choice((1, 2, 2, 2, 3, 3)) + 1):
+    for number in range(1, rng.choice((1, 2, 2, 3, 3, 4)) + 1):
         name = _which_image(rng, images)
         stimuli += _push(rng, number, at, name)
         at += rng.choice((rng.uniform(0.1, 3), rng.uniform(0.1, 12), rng.uniform(10, 100)))
@@ -160,9 +160,9 @@ def _faults(rng: Random, stimuli: list[Stimulus]) -> tuple[Fault, ...]:
     # Most of the work is done by whoever comes first, so most faults are there.
     where = [*(3 * events), *later, *sweeps]
     faults: dict[tuple[str, int], Fault] = {}
-    for _ in range(rng.choice((0, 1, 1, 2, 2, 3, 4, 6))):
+    for _ in range(rng.choice((0, 1, 2, 3, 4, 6, 8, 12))):
         what = _chosen(rng, FAULTS)
-        invocation, call = rng.choice(where), rng.randint(1, rng.choice((8, 30, 60)))
+        invocation, call = rng.choice(where), rng.randint(1, rng.choice((10, 30, 50)))
         seconds = rng.uniform(*_SECONDS[what]) if what in _SECONDS else 0.0
         faults[invocation, call] = Fault(invocation, call, what, round(seconds, 1))
     return tuple(faults.values())
