@@ -1,11 +1,11 @@
-"""Parts of pages that are drawn from the code stand between two markers, which `make docs` looks for."""
+"""Parts of pages that a command draws stand between two markers, which name that command."""
 
 from __future__ import annotations
 
 
-def redrawn(text: str, what: str, drawing: str) -> str:
+def redrawn(text: str, what: str, drawing: str, by: str = "make docs") -> str:
     """The page with a fresh `drawing` of `what` between its markers. Raises ValueError if one is missing."""
-    begin, end = f"<!-- {what}: drawn by `make docs` -->\n", f"<!-- /{what} -->\n"
+    begin, end = f"<!-- {what}: drawn by `{by}` -->\n", f"<!-- /{what} -->\n"
     before, found, rest = text.partition(begin)
     _, ended, after = rest.partition(end)
     if not found or not ended:

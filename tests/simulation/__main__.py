@@ -1,9 +1,10 @@
 """Run many schedules: `make simulate SCHEDULES=10000 SEED=1`.
 
-    python -m tests.simulation [--schedules N] [--seed S]
+    python -m tests.simulation [--schedules N] [--seed S] [--write]
 
-Schedule i of seed S is the one that the integer S * 1,000,000 + i stands for, so that a failure is named by one
-number: `python -m tests.simulation --schedule NUMBER` tells its story. Exit status 1: something did not hold.
+Schedule i of seed S is the one that the integer S * 1,000,000 + i stands for, so that a failure is named by
+one number: `python -m tests.simulation --schedule NUMBER` tells its story. Exit status 1: something did not
+hold. `--write` puts the figures into docs/testing.md.
 """
 
 from __future__ import annotations
@@ -13,40 +14,25 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from random import SystemRandom
 
 from deployer.model import Phase
 from deployer.rollout import ENDED
+from docs.drawn import redrawn
 from tests.simulation.invariants import Violation
-from tests.simulation.plan import as_test, draw
-from tests.simulation.shrink import shrink, story
+from tests.simulation.plan import draw
+from tests.simulation.shrink import explained, story
 from tests.simulation.world import run
 
+PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
+WRITES = "python -m tests.simulation --seed 1 --write"
 SEEDS = 1_000_000  # and so many schedules each
 
 
 def numbers(seed: int, schedules: int) -> range:
     """The schedules of a seed."""
     return range(seed * SEEDS, seed * SEEDS + schedules)
-
-
-def explained(number: int, violation: Violation) -> str:
-    """What did not hold in a schedule, the shortest story of it that was found, and a test of it."""
-    plan = shrink(draw(number))
-    found = run(plan).violation or violation
-    return "\n".join(
-        [
-            f"schedule {number} breaks {violation}",
-            "",
-            f"The shortest story that was found breaks {found}",
-            "",
-            story(plan),
-            "",
-            "As a test, for tests/simulation/test_found.py:",
-            "",
-            as_test(plan, f"schedule_{number}", str(found)),
-        ]
-    )
 
 
 def table(counts: Counter[str], schedules: int, violations: int) -> str:
@@ -65,32 +51,37 @@ def table(counts: Counter[str], schedules: int, violations: int) -> str:
     return "\n".join(f"{what:<42} {number:>10,}" for what, number in rows)
 
 
-def simulate(seed: int, schedules: int) -> int:
+def simulate(seed: int, schedules: int, *, write: bool = False) -> int:
     """Run them, print the figures, and explain the first that fails. The exit status."""
-    began, counts, done, violations = time.process_time(), Counter[str](), 0, 0
-    first: tuple[int, Violation] | None = None
+    began, counts, done = time.process_time(), Counter[str](), 0
+    violations: list[tuple[int, Violation]] = []
     try:
         for number in numbers(seed, schedules):
             outcome = run(draw(number))
             counts.update(outcome.counts)
             done += 1
             if outcome.violation:
-                violations += 1
-                first = first or (number, outcome.violation)
+                violations.append((number, outcome.violation))
     except KeyboardInterrupt:
-        print("interrupted; so far:", file=sys.stderr)
-    print(table(counts, done, violations))
-    print(f"{'seconds':<42} {time.process_time() - began:>10.1f}")
-    print(f"{'seed':<42} {seed:>10}")
-    if first:
-        print(f"\n{explained(*first)}")
-    return 1 if first else 0
+        sys.stderr.write("interrupted; so far:\n")
+    figures = table(counts, done, len(violations))
+    figures += f"\n{'seconds':<42} {time.process_time() - began:>10.1f}\n{'seed':<42} {seed:>10}\n"
+    sys.stdout.write(figures)
+    if write:
+        page = redrawn(PAGE.read_text(encoding="utf-8"), "simulation", f"```text\n{figures}```\n", by=WRITES)
+        PAGE.write_text(page, encoding="utf-8")
+    if violations:
+        sys.stdout.write(f"\n{explained(*violations[0])}\n")
+        also = [str(number) for number, _ in violations[1:]]
+        if also:
+            sys.stdout.write(f"Something did not hold in {len(also)} more: {', '.join(also[:20])}\n")
+    return 1 if violations else 0
 
 
 def tell(number: int) -> int:
     """Print one schedule's story, shrunk if it fails. The exit status."""
     violation = run(draw(number)).violation
-    print(explained(number, violation) if violation else story(draw(number)))
+    sys.stdout.write((explained(number, violation) if violation else story(draw(number))) + "\n")
     return 1 if violation else 0
 
 
@@ -101,7 +92,9 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
         except ValueError:
             number = least - 1
         if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text[:40]!r}")
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least} to {most}, not {text[:40]!r}"
+            )
         return number
 
     return parse
@@ -122,13 +115,15 @@ def main(words: list[str]) -> int:
     parser.add_argument(
         "--schedule", type=_whole(0, 10**16), help="tell the story of this one instead", metavar="NUMBER"
     )
+    parser.add_argument("--write", action="store_true", help="put the figures into docs/testing.md, too")
     given = parser.parse_args(words)
     if given.schedule is not None:
         return tell(given.schedule)
     seed = SystemRandom().randrange(10**9) if given.seed is None else given.seed
     if given.seed is None:
-        print(f"seed {seed}")
-    return simulate(seed, given.schedules)
+        # First, so that it is known whatever happens.
+        sys.stdout.write(f"seed {seed}\n")
+    return simulate(seed, given.schedules, write=given.write)
 
 
 if __name__ == "__main__":

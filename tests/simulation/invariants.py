@@ -4,25 +4,27 @@ Each rule is judged by the world's own record: where `live` was and when, what t
 who wrote under which lease. What a person did by hand is exempt; what the deployer did is not.
 
 * **S1** `live` moves only while a deployment is under way, only from where that one found it or from its own
-  candidate; and only to a version that has answered rightly, asked by its number, since that deployment began,
-  or back to the version that was live when it began.
+  candidate; and only to a version that has answered rightly, asked by its number, since that deployment
+  began, or back to the version that was live when it began.
 * **S2** When a deployment that touched the function ends, `$LATEST` holds the digest that `live` is on, or it
-  says STUCK. One that makes way may leave `$LATEST` to the next, which overwrites it or, if it is turned away,
-  says where `$LATEST` is.
+  says STUCK. One that makes way may leave `$LATEST` to the next, which overwrites it or, if it is turned
+  away, says where `$LATEST` is.
 * **S3** No deployment of a digest in quarantine begins or moves `live`, unless a person asked for it; and a
   digest that was seen to fail is in quarantine.
 * **S4** Under a hold no deployment begins. (One that is under way ends.)
 * **S5** A lease goes to another deployer only when its holder is dead, has given it back, or has stood still
   longer than Lambda lets it live; and only its holder gives it back. Nothing is written to the ledger for a
   deployment but under the newest lease. The function is changed only by who has a lease, and only as its
-  writer has seen it: nobody has written between the RevisionId it read and its own write. And who has lost its
-  lease acts on nothing that it reads afterwards: all that may still happen of its doing is the one write that
-  was decided before, and in flight.
-* **L1** Every push ends: whoever has handled an event leaves it on record, and when the world is quiet nothing
-  is open, and what the release tag points at is live, or has ended otherwise while nothing was held.
-* **L2** Every end is told at least once; and no failure of telling fails an invocation.
+  writer has seen it: nobody has written between the RevisionId it read and its own write. And who has lost
+  its lease acts on nothing that it reads afterwards: all that may still happen of its doing is the one write
+  that was decided before, and in flight.
+* **L1** No deployment begins that has not seen the release tag on its digest. Every push ends: whoever has
+  handled an event leaves it on record, and when the world is quiet nothing is open, and what the release tag
+  points at is live, or has ended otherwise while nothing was held.
+* **L2** Every end is told at least once.
 * **Fair** A healthy image is turned away or round only for a cause that the world had: AWS refused, something
   took longer than allowed, a person changed what it is about.
+* **Crash** An invocation raises nothing but what AWS said: no mistake of its own, no failure of telling.
 """
 
 from __future__ import annotations
@@ -120,6 +122,15 @@ def _nothing_begins_under_a_hold(record: Record, call: Call, answer: Any) -> Bro
         yield f"{deployment.id} begins although {record.book.hold.by} holds deployments"
 
 
+def _what_begins_is_what_the_tag_points_at(record: Record, call: Call, answer: Any) -> Broken:
+    """L1."""
+    deployment = _begins(record, call)
+    if deployment is None or deployment.source in ASKED:
+        return
+    if (call.invocation.name, deployment.image.digest) not in record.tags_seen:
+        yield f"{deployment.id} begins with {deployment.image}, and it has not seen the release tag there"
+
+
 def _one_at_a_time(record: Record, call: Call, answer: Any) -> Broken:
     """S5."""
     deployment, other = _begins(record, call), record.under_way()
@@ -180,7 +191,8 @@ def _nobody_is_turned_away_without_a_cause(record: Record, call: Call, answer: A
         "never finishes" in record.plan.images.values(),
         record.hands_since(begun.at if begun else asked),
         record.now - (begun.at if begun else (first - START).total_seconds()) >= LONG_SECONDS,
-        deployment.phase is Phase.REJECTED and (record.book.hold or deployment.image.digest in record.bad),
+        deployment.phase is Phase.REJECTED
+        and (record.held_at >= asked or deployment.image.digest in record.bad),
         record.arrived.get(deployment.image.digest, record.now) >= asked,
     )
     if not any(causes):
@@ -327,8 +339,8 @@ def _latest_is_live(record: Record) -> Broken:
 
 
 def _told_of_latest(record: Record, left: End) -> bool:
-    """Superseded, it left `$LATEST` to what came next. Did that one say so when it was turned away? If the tag
-    left that one, too, nobody says so: a gap that docs/testing.md names."""
+    """Superseded, it left `$LATEST` to what came next. Did that one say so when it was turned away? If the
+    tag left that one, too, nobody says so: a gap that docs/testing.md names."""
     return any(
         end.at >= left.at
         and end.deployment.id not in record.begun
@@ -347,7 +359,7 @@ def _users_are_on_nothing_that_was_taken_back(record: Record) -> Broken:
         if begun is None or end.deployment.phase not in (Phase.REVERTED, Phase.SUPERSEDED):
             continue
         later = any(other.at > end.at for other in record.begun.values())
-        if not later and record.function.alias not in (begun.live,) and not record.hand_on_live >= begun.at:
+        if not later and record.function.alias != begun.live and record.hand_on_live < begun.at:
             yield f"{end.deployment.id} ended {end.deployment.phase}, and live is on {record.function.alias}"
 
 
@@ -369,6 +381,7 @@ RULES: dict[str, tuple[tuple[str, Rule], ...]] = {
     "record": (
         ("S3", _no_digest_in_quarantine_begins),
         ("S4", _nothing_begins_under_a_hold),
+        ("L1", _what_begins_is_what_the_tag_points_at),
         ("S5", _one_at_a_time),
         ("S5", _only_the_newest_lease_writes),
     ),

@@ -1,13 +1,15 @@
-"""A schedule as data: what happens to the deployer, and when. Drawn from one integer, and shrunk piece by piece.
+"""A schedule as data: what happens to the deployer, and when. Drawn from one integer, shrunk piece by piece.
 
 Nothing in a plan shifts when a piece is taken out: a stimulus has its own moment, and a fault names the
-invocation and the number of its call.
+invocation, and which of its calls.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from random import Random
+
+from deployer.ports import Function, Ledger, Notifier, Registry
 
 # How an image behaves once it is pushed. `world.py` makes the function behave so.
 HEALTHY = "healthy"
@@ -39,6 +41,20 @@ FAULTS = {
 }
 _SECONDS = {"killed on the way": (0.5, 8), "slow": (1, 80), "slow to answer": (1, 80), "frozen": (5, 420)}
 
+# The calls that may go wrong: every one that the deployer can make, and those that users notice more often.
+_PORTS = (Function, Registry, Ledger, Notifier)
+_OFTEN = {
+    "update_code": 4,
+    "publish": 4,
+    "point_live": 4,
+    "invoke": 4,
+    "request": 4,
+    "acquire": 4,
+    "record": 4,
+    "end": 4,
+}
+CALLS = {name: _OFTEN.get(name, 1) for port in _PORTS for name in vars(port) if not name.startswith("_")}
+
 COMMANDS = ("hold", "resume", "retry")
 
 # What people, AWS and the registry do besides: done by hand, so exempt from what the deployer promises.
@@ -68,10 +84,11 @@ class Stimulus:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with the `call`-th call of an invocation."""
+    """What goes wrong with the `nth` call of this name that an invocation makes."""
 
     invocation: str
-    call: int
+    call: str
+    nth: int
     what: str
     seconds: float = 0.0
 
@@ -99,8 +116,8 @@ def draw(seed: int) -> Plan:
         name = _which_image(rng, images)
         stimuli += _push(rng, number, at, name)
         at += rng.choice((rng.uniform(0.1, 3), rng.uniform(0.1, 12), rng.uniform(10, 100)))
-    for number in range(1, rng.choice((0, 0, 0, 1, 1, 2, 3)) + 1):
-        stimuli.append(_command(rng, number, at, images))
+    for number in range(1, rng.choice((0, 0, 1, 1, 2, 3)) + 1):
+        stimuli += _commands(rng, number, at, images)
     if rng.random() < 0.3:
         what = _chosen(rng, HANDS)
         stimuli.append(Stimulus(f"hand: {what}", rng.uniform(0.2, at + 8), what, _known(rng, images)))
@@ -147,10 +164,15 @@ def _push(rng: Random, number: int, at: float, name: str) -> list[Stimulus]:
     return found
 
 
-def _command(rng: Random, number: int, until: float, images: dict[str, str]) -> Stimulus:
+def _commands(rng: Random, number: int, until: float, images: dict[str, str]) -> list[Stimulus]:
     verb = rng.choice(COMMANDS)
-    name = f"command {number}"
-    return Stimulus(name, rng.uniform(0.2, until + 60), verb, _known(rng, images), request=name)
+    at = rng.uniform(0.2, until + 60)
+    found = [Stimulus(f"command {number}", at, verb, _known(rng, images), request=f"command {number}")]
+    if verb == "hold" and rng.random() < 0.7:
+        # A hold that nobody lifts ends the story for everything that comes after it.
+        name = f"command {number} undone"
+        found.append(Stimulus(name, at + rng.uniform(1, 120), "resume", request=name))
+    return found
 
 
 def _faults(rng: Random, stimuli: list[Stimulus]) -> tuple[Fault, ...]:
@@ -159,12 +181,13 @@ def _faults(rng: Random, stimuli: list[Stimulus]) -> tuple[Fault, ...]:
     sweeps = [f"sweep {number}" for number in range(1, 6)]
     # Most of the work is done by whoever comes first, so most faults are there.
     where = [*(3 * events), *later, *sweeps]
-    faults: dict[tuple[str, int], Fault] = {}
-    for _ in range(rng.choice((0, 1, 2, 3, 4, 6, 8, 12))):
+    faults: dict[tuple[str, str, int], Fault] = {}
+    for _ in range(rng.choice((0, 2, 4, 6, 9, 12, 16, 24))):
         what = _chosen(rng, FAULTS)
-        invocation, call = rng.choice(where), rng.randint(1, rng.choice((10, 30, 50)))
+        invocation, call = rng.choice(where), _chosen(rng, CALLS)
+        nth = rng.choice((1, 1, 1, 2, 3, rng.randint(1, 12)))
         seconds = rng.uniform(*_SECONDS[what]) if what in _SECONDS else 0.0
-        faults[invocation, call] = Fault(invocation, call, what, round(seconds, 1))
+        faults[invocation, call, nth] = Fault(invocation, call, nth, what, round(seconds, 1))
     return tuple(faults.values())
 
 
@@ -176,7 +199,7 @@ def as_test(plan: Plan, name: str, violated: str) -> str:
     """A test in Python that runs this plan: for tests/simulation/test_found.py."""
     lines = [
         f"def test_{name}() -> None:",
-        f'    """{violated}"""',
+        f'    """{violated.replace(chr(34), "")}"""',
         "    plan = Plan(",
         f"        seed={plan.seed},",
         "        stimuli=(",

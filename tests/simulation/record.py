@@ -3,7 +3,7 @@ deployer says of itself."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from deployer.model import Book, Deployment, Image, Phase
@@ -18,7 +18,20 @@ if TYPE_CHECKING:
 
 # Calls that change nothing. Whatever is not named here is taken for a write, and checked.
 READS = frozenset(
-    "look tagged artifact present latest version live live_revision quarantine history find invoke".split()
+    {
+        "look",
+        "tagged",
+        "artifact",
+        "present",
+        "latest",
+        "version",
+        "live",
+        "live_revision",
+        "quarantine",
+        "history",
+        "find",
+        "invoke",
+    }
 )
 _CHECK = Check(json={"status": "ok"})
 NEVER = -1.0
@@ -73,9 +86,8 @@ class Begun:
     """A deployment that began to touch the function."""
 
     deployment: Deployment
-    at: float
+    at: float  # when it looked where live was, just before
     live: str  # the version that was live then
-    right: set[str] = field(default_factory=set)  # versions whose last answer, to somebody, was right
 
 
 class Record:
@@ -100,6 +112,8 @@ class Record:
         self.told: set[str] = set()
         self.answers: dict[tuple[str, str], tuple[float, bool]] = {}  # by invocation and version number
         self.carried: dict[str, str] = {}  # by invocation: the deployment it has written down last
+        self.tags_seen: set[tuple[str, str | None]] = set()  # by invocation: where it saw the release tag
+        self.lives_seen: dict[str, tuple[float, str]] = {}  # by invocation: when it saw live, and where
         # Leases and revisions
         self.tokens: dict[str, int] = {}  # by invocation: the lease it has
         self.holders: dict[int, Invocation] = {}
@@ -107,7 +121,7 @@ class Record:
         self.reads: dict[tuple[str, str, str], Read] = {}  # by invocation, "alias" or "code", and RevisionId
         # What is nobody's promise
         self.hand_on_live = self.hand_on_code = self.stale_on_live = self.stale_on_code = NEVER
-        self.refused_at = self.stalled_at = NEVER
+        self.refused_at = self.stalled_at = self.held_at = NEVER
         self.deleted: set[str] = set()
         self.arrived: dict[str, float] = {}  # by digest: when it came into the registry
         self.broken: set[Image] = set()
@@ -147,10 +161,14 @@ class Record:
     def read(self, call: Call, answer: Any) -> None:
         """Somebody has read something."""
         who = call.invocation
-        if call.name == "latest":
+        if call.name == "live":
+            self.lives_seen[who.name] = (self.now, answer.number)
+        elif call.name == "latest":
             self.reads[who.name, "code", answer.revision] = Read(self.code_writes, self.superseded(who))
         elif call.name == "live_revision":
             self.reads[who.name, "alias", answer] = Read(self.alias_writes, self.superseded(who))
+        elif call.name == "tagged" and call.args[0] == TAG:
+            self.tags_seen.add((who.name, answer))
         elif call.name == "invoke" and isinstance(answer, Answer):
             right, _ = judge(_CHECK, answer, 0)
             if call.args[0] != "live":
@@ -158,6 +176,8 @@ class Record:
 
     def wrote(self, call: Call, answer: Any) -> None:
         """Somebody has written something."""
+        if self.book.hold or self.ledger.book.hold:
+            self.held_at = self.now
         who = call.invocation
         if call.name not in ("acquire", "release"):
             self.writes += 1
@@ -186,7 +206,8 @@ class Record:
     def _recorded(self, who: Invocation, deployment: Deployment) -> None:
         self.carried[who.name] = deployment.id
         if deployment.phase is not Phase.REQUESTED and deployment.id not in self.begun:
-            self.begun[deployment.id] = Begun(deployment, self.now, self.function.alias)
+            at, live = self.lives_seen.get(who.name, (self.now, self.function.alias))
+            self.begun[deployment.id] = Begun(deployment, at, live)
 
     def _ended(self, deployment: Deployment) -> None:
         if deployment.phase in ENDED and deployment.id not in self.ended:
@@ -226,5 +247,5 @@ class Record:
         return (deployment.requested_at - START).total_seconds() - 5
 
     def hands_since(self, at: float) -> bool:
-        """Has a person, or a request that was in flight when its sender lost the lease, changed the function?"""
+        """Has a person changed the function? Or a request that was in flight when its lease was lost?"""
         return max(self.hand_on_live, self.hand_on_code, self.stale_on_live, self.stale_on_code) >= at

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from deployer.model import short
 from tests.fakes import image
-from tests.simulation.plan import HEALTHY, Plan
+from tests.simulation.invariants import Violation
+from tests.simulation.plan import HEALTHY, Plan, as_test, draw
 from tests.simulation.world import run
 
 
@@ -54,7 +55,31 @@ def story(plan: Plan) -> str:
     """What happens in a plan, line by line: seconds, who, what."""
     lines: list[str] = []
     run(plan, lines.append)
-    text = "\n".join(lines)
-    for name in (*plan.images, "base", "placeholder"):
+    return named(plan, "\n".join(lines))
+
+
+def named(plan: Plan, text: str) -> str:
+    """The text with images by their names instead of their digests."""
+    pushed = (stimulus.image for stimulus in plan.stimuli if stimulus.image)
+    for name in dict.fromkeys((*plan.images, *pushed, "base", "placeholder")):
         text = text.replace(short(image(name).digest), f'"{name}"').replace(image(name).digest, f'"{name}"')
     return text
+
+
+def explained(number: int, violation: Violation) -> str:
+    """What did not hold in a schedule, the shortest story of it that was found, and a test of it."""
+    plan = shrink(draw(number))
+    found = named(plan, str(run(plan).violation))
+    return "\n".join(
+        [
+            f"schedule {number} breaks {named(draw(number), str(violation))}",
+            "",
+            f"The shortest story that was found breaks {found}",
+            "",
+            story(plan),
+            "",
+            "As a test, for tests/simulation/test_found.py:",
+            "",
+            as_test(plan, f"schedule_{number}", found),
+        ]
+    )

@@ -12,13 +12,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from random import Random
 from typing import Any
 
-from greenlet import getcurrent, greenlet
+from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # it ships no types
 
 from deployer.controller import Controller, Journal, Ports, Senseless, Service
 from deployer.model import (
@@ -27,11 +28,12 @@ from deployer.model import (
     Deployment,
     Image,
     Limits,
+    Message,
     Source,
     VersionState,
     deployment_id,
 )
-from deployer.ports import Answer, LeaseLost, LookAgain, Refused
+from deployer.ports import Answer, LookAgain, Refused
 from deployer.rollout import Step
 from deployer.smoke import Check
 from tests.fakes import (
@@ -104,6 +106,15 @@ class OwnTime:
         return self._invocation.ends - self._invocation.world.clock.seconds
 
 
+class Mail(FakeNotifier):
+    """People's mail; when it is broken, it raises what nobody has thought of."""
+
+    def send(self, message: Message) -> None:
+        if self.broken:
+            raise OSError("the mail is broken")
+        super().send(message)
+
+
 class Door:
     """A port as an invocation has it: each call goes through `Invocation.call`."""
 
@@ -139,7 +150,7 @@ class Invocation:
         self.skew = self.rng.uniform(-2.4, 2.4)  # any two differ by less than ledger.CLOCK_SKEW
         self.ends = world.clock.seconds + world.plan.lifetime
         self.faults = world.faults.get(name, {})
-        self.calls = 0
+        self.calls: Counter[str] = Counter()
         self.dead = False
         self.frozen = False  # it stands, or stood, still: Lambda has forgotten it, and it may go on
         self.greenlet = greenlet(self._run, parent=world.hub)
@@ -159,7 +170,7 @@ class Invocation:
             door(world.ledger),
             door(world.notifier),
             OwnTime(self),
-        )  # type: ignore[arg-type]  # a door has what its port has
+        )
         journal = Listening(self) if world.tell else Journal()
         try:
             self.work(Controller(world.service, ports, self.holder, journal))
@@ -172,7 +183,7 @@ class Invocation:
             self.say(f"fails: {type(error).__name__}: {error}")
             end = "failed"
         except Exception as error:  # noqa: BLE001 - whatever it is, it is found
-            world.violated(Violation("crash", f"{self.name} raised {type(error).__name__}: {error}"))
+            world.violated(Violation("Crash", f"{self.name} raised {type(error).__name__}: {error}"))
             end = "failed"
         else:
             end = "done"
@@ -209,8 +220,10 @@ class Invocation:
     def call(self, name: str, effect: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if self.dead:
             raise Killed
-        self.calls += 1
-        fault = self.faults.get(self.calls)
+        fault = None
+        if self.faults:
+            self.calls[name] += 1
+            fault = self.faults.get((name, self.calls[name]))
         self.pass_time(0.002 + 0.03 * self.rng.random())
         call = Call(self, name, args, kwargs)
         perform = partial(self.world.perform, call, effect)
@@ -220,7 +233,7 @@ class Invocation:
             self.world.counts["faults"] += 1
             if self.world.tell:
                 seconds = f" ({fault.seconds:g} s)" if fault.seconds else ""
-                self.say(f"call {self.calls}, {call}: {fault.what}{seconds}")
+                self.say(f"{call}: {fault.what}{seconds}")
             answer = self._go_wrong(fault, perform)
         self.pass_time(0.002 + 0.03 * self.rng.random())
         return answer
@@ -259,10 +272,8 @@ class Invocation:
 
 def _late(perform: Callable[[], Any]) -> None:
     """The request of a dead process arrives; its answer reaches nobody."""
-    try:
+    with suppress(Killed, Exception):
         perform()
-    except (LookAgain, Refused, LeaseLost):
-        return
 
 
 @dataclass
@@ -287,13 +298,13 @@ class World:
         self.registry = FakeRegistry()
         self.function = FakeFunction(self.clock, self.registry)
         self.ledger = FakeLedger()
-        self.notifier = FakeNotifier()
+        self.notifier = Mail()
         self.service = Service(
             "shuking-prod", "deployer", REPOSITORY, TAG, _CHECKS, frozenset({PLACEHOLDER.digest}), LIMITS
         )
-        self.faults: dict[str, dict[int, Fault]] = {}
+        self.faults: dict[str, dict[tuple[str, int], Fault]] = {}
         for fault in plan.faults:
-            self.faults.setdefault(fault.invocation, {})[fault.call] = fault
+            self.faults.setdefault(fault.invocation, {})[fault.call, fault.nth] = fault
         self.counts: Counter[str] = Counter()
         self.violation: Violation | None = None
         self.alive: list[Invocation] = []
@@ -405,7 +416,8 @@ class World:
 
     def over(self, invocation: Invocation, end: str) -> None:
         """An invocation has ended: Lambda tries an event that was not done again."""
-        invocation.say(end)
+        if end != "killed":
+            invocation.say(end)
         self.last_end = end
         if invocation in self.alive:
             self.alive.remove(invocation)
@@ -437,7 +449,8 @@ class World:
                 self.record.stimuli.get(invocation.name),
             )
 
-        self.at(max(self.clock.seconds, min(invocation.ends, self.clock.seconds + 900)) + pause, again)
+        # Of a process that is gone Lambda knows at once; of one that stands still, when its time is over.
+        self.at((invocation.ends if invocation.frozen else self.clock.seconds) + pause, again)
 
     def _sweep(self) -> None:
         writes = self.record.writes
