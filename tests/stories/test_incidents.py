@@ -769,7 +769,7 @@ def test_old_messages_that_cannot_be_delivered_do_not_take_a_new_pushs_time() ->
 
 
 def test_an_invocation_that_lambda_delivered_twice_changes_nothing_once_the_other_has_the_lease() -> None:
-    """Found by the simulation: polling needs no write to the ledger, so nothing told the one without a lease."""
+    """Found by the simulation: polling writes nothing to the ledger, so nobody was told that it was lost."""
     world = World()
     world.push("zero")
     world.registry.put(image("one"))

@@ -1242,7 +1242,10 @@ def test_who_put_users_on_what_they_are_on(known: list[Deployment], by: str | No
 
 
 def test_who_is_turned_away_tells_of_a_latest_that_the_one_before_left_elsewhere() -> None:
-    left = "$LATEST is on sha256:000000000000…, users are on sha256:aaaaaaaaaaaa…; the next release overwrites it"
+    left = (
+        "$LATEST is on sha256:000000000000…, users are on sha256:aaaaaaaaaaaa…; "
+        "the next release overwrites it"
+    )
     elsewhere = latest(OTHER)
     waited = replace_since(deployment(Phase.REQUESTED), LIMITS.free + 1)
 
