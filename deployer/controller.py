@@ -358,8 +358,8 @@ class _Turns:
         self.refused = self.missed = None
         self.journal.step(deployment, step)
         after = rollout.advance(view, step)
-        # A write that is tried again is fenced again, between what was read for it and itself: who has lost the
-        # lease must not act on a world that its successor has changed meanwhile.
+        # A write that is tried again is fenced again, between what was read for it and itself: who has lost
+        # the lease must not act on a world that its successor has changed meanwhile.
         if after != deployment or isinstance(step.action, UpdateCode | Publish | PointLive):
             begins = deployment.phase is Phase.REQUESTED and after.phase is Phase.UPDATING
             self._write_down(after, book, begins=begins)
