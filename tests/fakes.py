@@ -10,9 +10,14 @@ from datetime import UTC, datetime, timedelta
 
 from deployer.controller import Controller, Journal, Ports, Service
 from deployer.model import (
+    Alarm,
     Artifact,
     ArtifactKind,
+    Asked,
     Book,
+    Command,
+    Conclusion,
+    Configuration,
     Deployment,
     Hold,
     Image,
@@ -28,7 +33,7 @@ from deployer.model import (
     VersionState,
     deployment_id,
 )
-from deployer.ports import Answer, Lease, LeaseLost, LookAgain, Refused
+from deployer.ports import Answer, AskedBefore, Lease, LeaseLost, LookAgain, Refused
 from deployer.rollout import Step
 from deployer.smoke import Check
 
@@ -87,6 +92,7 @@ class FakeFunction:
     alias_revision: int = 1
     busy_until: datetime = START
     failed: str = ""
+    configuration: Configuration = field(default_factory=Configuration)
     answers: dict[Image, Callable[[], Answer]] = field(default_factory=dict)
     fails_to_update: dict[Image, str] = field(default_factory=dict)
     refuses: dict[Image, str] = field(default_factory=dict)
@@ -112,9 +118,18 @@ class FakeFunction:
             status = UpdateStatus.IN_PROGRESS
         else:
             status = UpdateStatus.FAILED if self.failed else UpdateStatus.SUCCESSFUL
-        return Latest(self.code, status, str(self.revision), self.architecture, self.failed)
+        return Latest(
+            self.code, status, str(self.revision), self.architecture, self.failed, self.configuration
+        )
+
+    def configure(self, configuration: Configuration) -> None:
+        """By somebody's hand, or by CloudFormation."""
+        self.configuration = configuration
+        self.revision += 1
 
     def version(self, number: str) -> Version:
+        if number not in self.versions:
+            raise Refused(f"GetFunction: ResourceNotFoundException: Function not found: {number}")
         return self.versions[number]
 
     def live(self) -> Version:
@@ -145,9 +160,9 @@ class FakeFunction:
         if self.in_progress or revision != str(self.revision) or image != self.code:
             raise LookAgain("somebody was faster")
         newest = self.versions[max(self.versions, key=int)]
-        if newest.image == image:
+        if newest.image == image and newest.configuration == self.configuration:
             return newest
-        version = Version(str(int(newest.number) + 1), image)
+        version = Version(str(int(newest.number) + 1), image, configuration=self.configuration)
         self.versions[version.number] = version
         self.revision += 1
         return version
@@ -183,14 +198,19 @@ class FakeRegistry:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     marked: list[tuple[str, str]] = field(default_factory=list)
     refuses_marks: str = ""
+    silent: bool = False  # it does not answer
 
     def tagged(self, tag: str) -> str | None:
+        if self.silent:
+            raise LookAgain("DescribeImages: ServerException")
         return self.tags.get(tag)
 
     def artifact(self, digest: str) -> Artifact | None:
         return self.artifacts.get(digest)
 
     def present(self, digest: str) -> bool:
+        if self.silent:
+            raise LookAgain("DescribeImages: ServerException")
         return digest in self.artifacts
 
     def mark(self, digest: str, tag: str) -> None:
@@ -215,6 +235,7 @@ class FakeLedger:
     book: Book = field(default_factory=Book)
     ended: dict[str, Deployment] = field(default_factory=dict)
     quarantined: dict[str, Quarantine] = field(default_factory=dict)
+    commands: dict[str, Command] = field(default_factory=dict)
     held_lease: Lease | None = None
     token: int = 0
     recorded: list[Deployment] = field(default_factory=list)
@@ -245,7 +266,7 @@ class FakeLedger:
 
     def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
         self._fence(lease)
-        if begins and self.book.hold:
+        if begins and self.book.hold and self.book.hold.id != deployment.passes:
             raise LookAgain("a hold came in between")
         others = tuple(d for d in self.book.open if d.id != deployment.id)
         if len(others) == len(self.book.open):
@@ -257,25 +278,28 @@ class FakeLedger:
         self._fence(lease)
         self.book = replace(self.book, open=tuple(d for d in self.book.open if d.id != request.id))
 
-    def end(
-        self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
-    ) -> None:
+    def end(self, lease: Lease, conclusion: Conclusion) -> None:
         self._fence(lease)
+        deployment = conclusion.deployment
         if deployment.id in self.ended:
             return
         self.book = replace(
             self.book,
             open=tuple(d for d in self.book.open if d.id != deployment.id),
-            settled=deployment.image.digest if settles else self.book.settled,
+            aborts=tuple(a for a in self.book.aborts if a.deployment != deployment.id),
+            settled=conclusion.settled or self.book.settled,
+            configured=conclusion.configured or self.book.configured,
+            hold=self.book.hold or conclusion.hold,
+            reverts=conclusion.reverts,
             notices=(*self.book.notices, Notice(deployment)),
         )
         self.ended[deployment.id] = deployment
-        if quarantine:
-            digest = deployment.image.digest
+        digest = deployment.image.digest
+        if conclusion.quarantined:
             because = deployment.failure or deployment.because
             self.quarantined[digest] = Quarantine(digest, deployment.id, because)
-        if pardon:
-            self.quarantined.pop(deployment.image.digest, None)
+        if conclusion.pardoned:
+            self.quarantined.pop(digest, None)
 
     def sent(self, notice: Notice) -> None:
         kept = tuple(n for n in self.book.notices if n.deployment.id != notice.deployment.id)
@@ -291,14 +315,45 @@ class FakeLedger:
     def quarantine(self, digest: str) -> Quarantine | None:
         return self.quarantined.get(digest)
 
-    def hold(self, hold: Hold) -> bool:
+    def command(self, request: str) -> Command | None:
+        return self.commands.get(request)
+
+    def ask(self, command: Command) -> bool:
+        self._first(command)
+        if command.wish is None or not self.request(command.wish):
+            return False
+        self.book = replace(self.book, hold=self.book.hold or command.hold)
+        return self._keep(command)
+
+    def hold(self, command: Command) -> bool:
+        self._first(command)
         if self.book.hold:
             return False
-        self.book = replace(self.book, hold=hold)
-        return True
+        self.book = replace(self.book, hold=command.hold)
+        return self._keep(command)
 
-    def resume(self) -> None:
-        self.book = replace(self.book, hold=None)
+    def resume(self, command: Command) -> bool:
+        self._first(command)
+        if self.book.hold is None or self.book.hold != command.hold:
+            return False
+        self.book = replace(self.book, hold=None, reverts=0)
+        return self._keep(command)
+
+    def abort(self, command: Command) -> bool:
+        self._first(command)
+        known = any(a.deployment == command.deployment for a in self.book.aborts)
+        if known or not any(d.id == command.deployment for d in self.book.open):
+            return False
+        self.book = replace(self.book, aborts=(*self.book.aborts, command))
+        return self._keep(command)
+
+    def _first(self, command: Command) -> None:
+        if command.asked.request in self.commands:
+            raise AskedBefore
+
+    def _keep(self, command: Command) -> bool:
+        self.commands[command.asked.request] = replace(command, wish=None)
+        return True
 
     def history(self, limit: int) -> list[Deployment]:
         return sorted(self.ended.values(), key=lambda d: d.id, reverse=True)[:limit]
@@ -406,6 +461,34 @@ class World:
         found = self.ledger.find(request.id)
         assert found, f"{request.id} was lost"
         return found
+
+    def hold(self, by: str = "alice", because: str = "incident 42") -> Hold:
+        return self.controller().hold(self.asked(by, because))
+
+    def resume(self, by: str = "alice") -> Hold:
+        return self.controller().resume(self.asked(by, ""))
+
+    def retry(self, name: str, by: str = "alice", passes: str | None = None) -> Deployment:
+        return self.controller().deploy(
+            self.asked(by, "it was not to blame"), image(name), Source.RETRY, passes
+        )
+
+    def deploy(self, name: str, by: str = "alice", passes: str | None = None) -> Deployment:
+        return self.controller().deploy(self.asked(by, "a hotfix"), image(name), Source.DEPLOY, passes)
+
+    def rollback(self, to: str | Image | None = None, by: str = "alice") -> Deployment:
+        return self.controller().rollback(self.asked(by, "users complain"), to)
+
+    def abort(self, deployment: str | None = None, by: str = "alice") -> Deployment:
+        return self.controller().abort(self.asked(by, "wrong branch"), deployment)
+
+    def ring(self, alarm: str) -> None:
+        self.controller().alarm(Alarm(alarm, "Threshold Crossed", self.clock.now()))
+
+    def asked(self, by: str, because: str) -> Asked:
+        """A command as its caller gives it: each with a request id of its own."""
+        self.events += 1
+        return Asked(f"request-{self.events}", by, because)
 
     def answers(self, name: str, answer: Answer) -> None:
         self.function.answers[image(name)] = lambda: answer

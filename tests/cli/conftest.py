@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deployer.aws.ledger import DynamoLedger
-from deployer.model import Deployment, Image, Moment, Phase, Source, deployment_id
+from deployer.model import Book, Deployment, Image, Limits, Moment, Phase, Source, deployment_id
 from deployer.ports import Lease
-from deployer.rollout import settles
+from deployer.rollout import conclude
 from tests import starter
 from tests.cli import stand_in_docker
 from tests.cli.stand_in_docker import Behaviour
@@ -94,7 +94,7 @@ class Books:
         """It ended like this."""
         ended = _moved(deployment, phase, because)
         with self._lease() as lease:
-            self.ledger.end(lease, ended, settles=settles(ended, held=False), quarantine=False)
+            self.ledger.end(lease, conclude(ended, Book(), Limits(), datetime.now(UTC)))
         return ended
 
     @contextmanager

@@ -204,13 +204,6 @@ def on_call_holds_and_resumes(account: Account) -> None:
         account.expect("error" not in told, str(told))
 
 
-def on_call_takes_users_back_by_hand(account: Account) -> None:
-    live = account.admin("lambda").get_alias(FunctionName=account.name, Name="live")["FunctionVersion"]
-    account.as_policy("OperatorPolicy", "lambda").update_alias(
-        FunctionName=account.name, Name="live", FunctionVersion=live
-    )
-
-
 def on_call_reads_the_dead_letters(account: Account) -> None:
     sqs = account.as_policy("OperatorPolicy", "sqs")
     for output in ("RuleDeadLettersUrl", "DeployerDeadLettersUrl"):
@@ -302,7 +295,6 @@ STORIES: dict[str, Callable[[Account], None]] = {
     "ViewerPolicy.SeeTheNumbers": a_viewer_sees_alarms_and_curves,
     "ViewerPolicy.DrawTheDeployments": a_viewer_has_the_deployments_drawn,
     "OperatorPolicy.CommandTheDeployer": on_call_holds_and_resumes,
-    "OperatorPolicy.TakeUsersBack": on_call_takes_users_back_by_hand,
     "OperatorPolicy.ReadDeadLetters": on_call_reads_the_dead_letters,
     "PusherPolicy.LogInToTheRegistry": a_pusher_logs_in_to_the_registry,
     "PusherPolicy.PushImages": a_pusher_pushes_an_image,

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from deployer.controller import Senseless
 from deployer.model import (
     Artifact,
     ArtifactKind,
@@ -22,6 +21,7 @@ from deployer.model import (
     Version,
     VersionState,
 )
+from deployer.orders import Senseless
 from deployer.ports import Answer, Lease, LookAgain, Refused
 from deployer.rollout import ENDED
 from deployer.smoke import Check
@@ -211,7 +211,7 @@ def test_a_hold_holds_until_it_is_lifted_and_then_the_newest_push_is_taken_up() 
     """argoproj-labs/argocd-image-updater#1249, #464: automation undoes what a person decided."""
     world = World()
     world.push("good")
-    world.controller().hold("alice", "incident 42")
+    world.hold()
 
     held = world.push("next")
     world.sweep()
@@ -222,7 +222,7 @@ def test_a_hold_holds_until_it_is_lifted_and_then_the_newest_push_is_taken_up() 
     assert len(world.ledger.ended) == 2
 
     world.clock.new_invocation()
-    world.controller().resume("alice")
+    world.resume()
 
     assert world.function.live_image == image("next")
 
@@ -549,10 +549,10 @@ def test_an_answer_of_another_version_is_no_verdict() -> None:
 
 def test_a_second_hold_does_not_replace_the_first() -> None:
     world = World()
-    world.controller().hold("alice", "incident 42")
+    world.hold()
 
     with pytest.raises(Senseless, match=r"held already, by alice \(incident 42\)"):
-        world.controller().hold("bob", "lunch")
+        world.hold("bob", "lunch")
 
     assert world.ledger.book.hold
     assert world.ledger.book.hold.by == "alice"
@@ -560,7 +560,7 @@ def test_a_second_hold_does_not_replace_the_first() -> None:
 
 def test_a_resume_without_a_hold_says_so() -> None:
     with pytest.raises(Senseless, match="nothing is held"):
-        World().controller().resume("alice")
+        World().resume()
 
 
 def test_a_hold_that_comes_during_preflight_holds() -> None:
@@ -570,7 +570,7 @@ def test_a_hold_that_comes_during_preflight_holds() -> None:
 
     def hold_meanwhile(digest: str) -> Artifact | None:
         if not world.ledger.book.hold:
-            world.controller().hold("alice", "incident 42")
+            world.hold()
         return real(digest)
 
     world.registry.artifact = hold_meanwhile  # type: ignore[method-assign]  # a person is quicker
@@ -606,7 +606,7 @@ def test_a_retry_that_comes_twice_is_one_deployment() -> None:
     )  # from a caller who lost patience
     world.clock.new_invocation()
 
-    deployment = world.controller().retry(image("bad"), "alice", "request-2")
+    deployment = world.retry("bad", by="alice")
 
     assert deployment.id == "retry-1"
     assert len(world.ledger.ended) == 3
@@ -618,7 +618,7 @@ def test_a_retry_of_what_is_live_is_checked() -> None:
     world.answers("good", UNHEALTHY)
     world.clock.new_invocation()
 
-    deployment = world.controller().retry(image("good"), "alice", "request-1")
+    deployment = world.retry("good", by="alice")
 
     assert deployment.phase is Phase.STUCK
     assert "GET /health answered 503" in world.mail
@@ -725,10 +725,10 @@ def test_a_hold_and_a_resume_within_a_second_take_up_what_was_held() -> None:
     world.push("good")
     world.registry.put(image("next"))
     world.clock.new_invocation()
-    world.controller().hold("alice", "incident 42")
+    world.hold()
     world.controller().push(world.request("next"))
 
-    world.controller().resume("alice")
+    world.resume()
 
     assert world.function.live_image == image("next")
 

@@ -75,7 +75,7 @@ def test_what_a_person_went_back_to_by_hand_is_marked_by_the_sweep_even_under_a_
     world.push("one")
     world.push("two")
     world.push("three")
-    world.controller().hold("alice", "incident 42")
+    world.hold()
     world.function.move_live("2")
 
     world.sweep()
