@@ -11,7 +11,9 @@ who wrote under which lease. What a person did by hand is exempt; what the deplo
   away, says where `$LATEST` is.
 * **S3** No deployment of a digest in quarantine begins or moves `live`, unless a person asked for it; and a
   digest that was seen to fail is in quarantine.
-* **S4** Under a hold no deployment begins. (One that is under way ends.)
+* **S4** Under a hold no deployment begins but one that a person asked for and that names it. (One that is
+  under way ends.) A rollback holds; so does the third deployment in a row that did not stay. A deployment
+  whose abort was seen does not succeed.
 * **S5** A lease goes to another deployer only when its holder is dead, has given it back, or has stood still
   longer than Lambda lets it live; and only its holder gives it back. Nothing is written to the ledger for a
   deployment but under the newest lease. The function is changed only by who has a lease, and only as its
@@ -24,6 +26,7 @@ who wrote under which lease. What a person did by hand is exempt; what the deplo
 * **L2** Every end is told at least once.
 * **Fair** A healthy image is turned away or round only for a cause that the world had: AWS refused, something
   took longer than allowed, a person changed what it is about.
+* **Once** A command's request is followed once, however often it comes.
 * **Crash** An invocation raises nothing but what AWS said: no mistake of its own, no failure of telling.
 """
 
@@ -33,8 +36,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deployer.model import Deployment, Phase, Source
-from deployer.rollout import ENDED
+from deployer.model import Deployment, Limits, Phase, Source, UpdateStatus
+from deployer.rollout import ASKED, ENDED
 from tests.fakes import START, image
 from tests.simulation.record import WELL, Call, End, Record
 
@@ -42,10 +45,11 @@ if TYPE_CHECKING:
     from tests.simulation.world import Invocation
 
 Broken = Iterator[str]
-# By a person, by digest: quarantine and release tag do not matter to it.
-ASKED = frozenset({Source.RETRY})
+# An image that was live before is not judged by what happens to it now.
+JUDGES_NO_IMAGE = frozenset({Source.CONFIGURATION, Source.ROLLBACK})
 # What a healthy deployment never takes; the simulation's limits are not shorter.
 LONG_SECONDS = 40.0
+MOST_REVERTS = Limits().reverts
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def _live_moves_where_it_may(record: Record, call: Call, answer: Any) -> Broken:
 def _no_digest_in_quarantine_goes_live(record: Record, call: Call, answer: Any) -> Broken:
     """S3."""
     begun = record.begun.get(record.carried.get(call.invocation.name, ""))
-    if begun is None or record.function.alias == begun.live or begun.deployment.source in ASKED:
+    if begun is None or record.function.alias == begun.live or begun.deployment.source is Source.RETRY:
         return
     digest = record.function.live_image.digest
     if digest in record.bad and record.function.alias != record.live:
@@ -111,21 +115,21 @@ def _begins(record: Record, call: Call) -> Deployment | None:
 def _no_digest_in_quarantine_begins(record: Record, call: Call, answer: Any) -> Broken:
     """S3."""
     deployment = _begins(record, call)
-    if deployment and deployment.image.digest in record.bad and deployment.source not in ASKED:
+    if deployment and deployment.image.digest in record.bad and deployment.source is not Source.RETRY:
         yield f"{deployment.id} begins with {deployment.image}, which is in quarantine"
 
 
 def _nothing_begins_under_a_hold(record: Record, call: Call, answer: Any) -> Broken:
     """S4."""
     deployment = _begins(record, call)
-    if deployment and record.book.hold:
+    if deployment and record.book.hold and record.book.hold.id != deployment.passes:
         yield f"{deployment.id} begins although {record.book.hold.by} holds deployments"
 
 
 def _what_begins_is_what_the_tag_points_at(record: Record, call: Call, answer: Any) -> Broken:
     """L1."""
     deployment = _begins(record, call)
-    if deployment is None or deployment.source in ASKED:
+    if deployment is None or deployment.source not in (Source.PUSH, Source.SWEEP):
         return
     if (call.invocation.name, deployment.image.digest) not in record.tags_seen:
         yield f"{deployment.id} begins with {deployment.image}, and it has not seen the release tag there"
@@ -140,12 +144,12 @@ def _one_at_a_time(record: Record, call: Call, answer: Any) -> Broken:
 
 def _latest_is_live_at_an_end(record: Record, call: Call, answer: Any) -> Broken:
     """S2."""
-    deployment: Deployment = call.args[1]
+    deployment: Deployment = call.args[1].deployment
     begun = record.begun.get(deployment.id)
     # Superseded, it may leave that to what comes next; whether it was done is looked at when all is quiet.
     if begun is None or deployment.phase in (Phase.STUCK, Phase.SUPERSEDED) or record.hands_since(begun.at):
         return
-    if record.function.code != record.function.live_image:
+    if record.function.code != record.function.live_image and not _tells_of_latest(deployment):
         yield (
             f"{deployment.id} ended {deployment.phase} with $LATEST on {record.function.code} "
             f"and live on {record.function.live_image}"
@@ -154,7 +158,7 @@ def _latest_is_live_at_an_end(record: Record, call: Call, answer: Any) -> Broken
 
 def _live_is_where_the_end_says(record: Record, call: Call, answer: Any) -> Broken:
     """S1."""
-    deployment: Deployment = call.args[1]
+    deployment: Deployment = call.args[1].deployment
     begun = record.begun.get(deployment.id)
     if begun is None or deployment.phase is Phase.STUCK or record.hands_since(begun.at):
         return
@@ -165,7 +169,9 @@ def _live_is_where_the_end_says(record: Record, call: Call, answer: Any) -> Brok
 
 def _what_was_seen_to_fail_is_in_quarantine(record: Record, call: Call, answer: Any) -> Broken:
     """S3."""
-    deployment: Deployment = call.args[1]
+    deployment: Deployment = call.args[1].deployment
+    if deployment.source in JUDGES_NO_IMAGE:
+        return
     verdicts = (deployment.verification, deployment.confirmation)
     failed = any(verdict and not verdict.healthy for verdict in verdicts)
     if (
@@ -178,13 +184,16 @@ def _what_was_seen_to_fail_is_in_quarantine(record: Record, call: Call, answer: 
 
 def _nobody_is_turned_away_without_a_cause(record: Record, call: Call, answer: Any) -> Broken:
     """Fair."""
-    deployment: Deployment = call.args[1]
+    deployment: Deployment = call.args[1].deployment
     begun = record.begun.get(deployment.id)
     first = deployment.timeline[0].at if deployment.timeline else deployment.requested_at
     asked = record.asked(deployment)
     if deployment.phase not in (Phase.REVERTED, Phase.REJECTED, Phase.STUCK):
         return
+    if deployment.phase is Phase.REJECTED and deployment.source is Source.ROLLBACK:
+        return  # because of where users are by now
     causes = (
+        deployment.id in record.aborted,
         record.behaviour(deployment.image) not in WELL,
         record.behaviour(record.function.live_image) != "healthy" and deployment.phase is Phase.STUCK,
         max(record.refused_at, record.stalled_at) >= asked,
@@ -197,6 +206,38 @@ def _nobody_is_turned_away_without_a_cause(record: Record, call: Call, answer: A
     )
     if not any(causes):
         yield f"{deployment.id} ended {deployment.phase} without a cause: {deployment.because}"
+
+
+def _an_abort_that_was_seen_turns_it_round(record: Record, call: Call, answer: Any) -> Broken:
+    """S4."""
+    deployment: Deployment = call.args[1].deployment
+    aborted, looked = record.aborted.get(deployment.id), record.looked.get(call.invocation.name, 0)
+    if deployment.phase is Phase.SUCCEEDED and aborted is not None and aborted < looked:
+        yield f"{deployment.id} ended SUCCEEDED, and a person had aborted it"
+
+
+def _too_many_reverts_hold(record: Record, call: Call, answer: Any) -> Broken:
+    """S4."""
+    deployment: Deployment = call.args[1].deployment
+    reverts = record.in_a_row(deployment)
+    if 0 < MOST_REVERTS <= reverts and reverts > record.reverts and record.ledger.book.hold is None:
+        yield f"{deployment.id} is the {reverts}th in a row that did not stay, and nothing is held"
+
+
+# -- commands
+
+
+def _followed_once(record: Record, call: Call, answer: Any) -> Broken:
+    """Once."""
+    if answer and call.args[0].asked.request in record.followed:
+        yield f"{call.args[0].asked.request} was followed twice"
+
+
+def _a_rollback_holds(record: Record, call: Call, answer: Any) -> Broken:
+    """S4."""
+    wish = call.args[0].wish
+    if answer and wish and wish.source is Source.ROLLBACK and record.ledger.book.hold is None:
+        yield f"{wish.id} takes users back, and nothing is held"
 
 
 # -- leases and revisions
@@ -330,12 +371,21 @@ def _latest_is_live(record: Record) -> Broken:
     if last is None or record.hands_since(last.at) or record.function.code == record.function.live_image:
         return
     ended = record.ended.get(last.deployment.id)
-    if ended and (ended.deployment.phase is Phase.STUCK or _told_of_latest(record, ended)):
+    if ended and (
+        ended.deployment.phase is Phase.STUCK
+        or _tells_of_latest(ended.deployment)
+        or _told_of_latest(record, ended)
+    ):
         return
     yield (
         f"$LATEST is on {record.function.code}, users are on {record.function.live_image}, "
         f"and {last.deployment.id} ended {ended.deployment.phase if ended else 'never'}"
     )
+
+
+def _tells_of_latest(deployment: Deployment) -> bool:
+    """Does it say that `$LATEST` is elsewhere?"""
+    return any("$LATEST is " in warning for warning in deployment.warnings)
 
 
 def _told_of_latest(record: Record, left: End) -> bool:
@@ -344,12 +394,20 @@ def _told_of_latest(record: Record, left: End) -> bool:
     return any(
         end.at >= left.at
         and end.deployment.id not in record.begun
-        and (
-            end.deployment.phase is Phase.SUPERSEDED
-            or any("$LATEST is on" in warning for warning in end.deployment.warnings)
-        )
+        and (end.deployment.phase is Phase.SUPERSEDED or _tells_of_latest(end.deployment))
         for end in record.ended.values()
     )
+
+
+def _settings_are_dealt_with(record: Record) -> Broken:
+    """L1."""
+    latest, live, book = record.function.latest(), record.function.live(), record.book
+    if record.plan.begins_with != "base" or book.hold or latest.image != live.image:
+        return
+    if latest.status is not UpdateStatus.SUCCESSFUL or latest.configuration == live.configuration:
+        return
+    if book.configured != latest.configuration.fingerprint:
+        yield "somebody changed a setting, users do not have it, and no deployment has dealt with it"
 
 
 def _users_are_on_nothing_that_was_taken_back(record: Record) -> Broken:
@@ -391,8 +449,14 @@ RULES: dict[str, tuple[tuple[str, Rule], ...]] = {
         ("S1", _live_is_where_the_end_says),
         ("S2", _latest_is_live_at_an_end),
         ("S3", _what_was_seen_to_fail_is_in_quarantine),
+        ("S4", _an_abort_that_was_seen_turns_it_round),
+        ("S4", _too_many_reverts_hold),
         ("Fair", _nobody_is_turned_away_without_a_cause),
     ),
+    "ask": (("Once", _followed_once), ("S4", _a_rollback_holds)),
+    "hold": (("Once", _followed_once),),
+    "resume": (("Once", _followed_once),),
+    "abort": (("Once", _followed_once),),
     "acquire": (("S5", _a_lease_changes_hands_fairly),),
     "release": (("S5", _only_its_holder_gives_a_lease_back),),
 }
@@ -401,6 +465,7 @@ AT_REST: tuple[tuple[str, Callable[[Record], Broken]], ...] = (
     ("L1", _nothing_is_open),
     ("L2", _all_is_told),
     ("L1", _the_tag_is_dealt_with),
+    ("L1", _settings_are_dealt_with),
     ("S2", _latest_is_live),
     ("S1", _users_are_on_nothing_that_was_taken_back),
 )

@@ -6,7 +6,7 @@ invocation, and which of its calls.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from deployer.ports import Function, Ledger, Notifier, Registry
@@ -55,7 +55,16 @@ _OFTEN = {
 }
 CALLS = {name: _OFTEN.get(name, 1) for port in _PORTS for name in vars(port) if not name.startswith("_")}
 
-COMMANDS = ("hold", "resume", "retry")
+COMMANDS = {
+    "hold": 3,
+    "resume": 3,
+    "retry": 3,
+    "deploy": 2,
+    "deploy past the hold": 2,
+    "abort": 3,
+    "rollback": 3,  # to the last good version
+    "rollback to the first": 1,  # to a version by its number
+}
 
 # What people, AWS and the registry do besides: done by hand, so exempt from what the deployer promises.
 HANDS = {
@@ -63,6 +72,7 @@ HANDS = {
     "updates $LATEST": 6,
     "deletes an image": 4,
     "forgets a version": 3,  # idle for weeks: Inactive
+    "changes a setting": 5,
     "takes the tag back": 4,  # retags an older image, and no event comes of it
     "breaks what is live": 4,  # what users are on begins to fail
 }
@@ -165,10 +175,13 @@ def _push(rng: Random, number: int, at: float, name: str) -> list[Stimulus]:
 
 
 def _commands(rng: Random, number: int, until: float, images: dict[str, str]) -> list[Stimulus]:
-    verb = rng.choice(COMMANDS)
+    verb, name = _chosen(rng, COMMANDS), f"command {number}"
     at = rng.uniform(0.2, until + 60)
-    found = [Stimulus(f"command {number}", at, verb, _known(rng, images), request=f"command {number}")]
-    if verb == "hold" and rng.random() < 0.7:
+    found = [Stimulus(name, at, verb, _known(rng, images), request=name)]
+    if rng.random() < 0.15:
+        # Whoever gave it lost patience, and gives it again: it is the same request.
+        found.append(replace(found[0], name=f"{name} again", at=at + rng.uniform(0.05, 90)))
+    if verb in ("hold", "rollback") and rng.random() < 0.7:
         # A hold that nobody lifts ends the story for everything that comes after it.
         name = f"command {number} undone"
         found.append(Stimulus(name, at + rng.uniform(1, 120), "resume", request=name))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deployer.model import Book, Deployment, Image, Phase
+from deployer.model import Book, Command, Deployment, Image, Phase, Source
 from deployer.ports import Answer, Lease
 from deployer.rollout import ENDED, underway
 from deployer.smoke import Check, judge
@@ -31,6 +31,7 @@ READS = frozenset(
         "history",
         "find",
         "invoke",
+        "command",
     }
 )
 _CHECK = Check(json={"status": "ok"})
@@ -110,6 +111,10 @@ class Record:
         self.begun: dict[str, Begun] = {}
         self.ended: dict[str, End] = {}
         self.told: set[str] = set()
+        self.followed: set[str] = set()  # requests of commands
+        self.aborted: dict[str, float] = {}  # by deployment: when a person wanted it turned round
+        self.looked: dict[str, float] = {}  # by invocation: when it read the ledger last
+        self.reverts = 0  # deployments in a row that did not stay
         self.answers: dict[tuple[str, str], tuple[float, bool]] = {}  # by invocation and version number
         self.carried: dict[str, str] = {}  # by invocation: the deployment it has written down last
         self.tags_seen: set[tuple[str, str | None]] = set()  # by invocation: where it saw the release tag
@@ -161,7 +166,9 @@ class Record:
     def read(self, call: Call, answer: Any) -> None:
         """Somebody has read something."""
         who = call.invocation
-        if call.name == "live":
+        if call.name == "look":
+            self.looked[who.name] = self.now
+        elif call.name == "live":
             self.lives_seen[who.name] = (self.now, answer.number)
         elif call.name == "latest":
             self.reads[who.name, "code", answer.revision] = Read(self.code_writes, self.superseded(who))
@@ -190,7 +197,9 @@ class Record:
             case "record":
                 self._recorded(who, call.args[1])
             case "end":
-                self._ended(call.args[1])
+                self._ended(call.args[1].deployment)
+            case "ask" | "hold" | "resume" | "abort" if answer:
+                self._followed(call.name, call.args[0])
             case "update_code":
                 self.code_writes += 1
                 if self.superseded(who):
@@ -209,8 +218,16 @@ class Record:
             at, live = self.lives_seen.get(who.name, (self.now, self.function.alias))
             self.begun[deployment.id] = Begun(deployment, at, live)
 
+    def _followed(self, verb: str, command: Command) -> None:
+        self.followed.add(command.asked.request)
+        if verb == "resume":
+            self.reverts = 0
+        if verb == "abort" and command.deployment:
+            self.aborted[command.deployment] = self.now
+
     def _ended(self, deployment: Deployment) -> None:
         if deployment.phase in ENDED and deployment.id not in self.ended:
+            self.reverts = self.in_a_row(deployment)
             held = self.ledger.book.hold is not None and not self._speaks_against(deployment)
             self.ended[deployment.id] = End(deployment, self.now, held)
 
@@ -224,6 +241,15 @@ class Record:
         )
 
     # -- questions
+
+    def in_a_row(self, ended: Deployment) -> int:
+        """How many deployments in a row did not stay, with this one that ends. What a person turned round
+        says nothing, nor does a rollback, nor a deployment that never began."""
+        if ended.source is Source.ROLLBACK or ended.id in self.aborted or ended.id not in self.begun:
+            return self.reverts
+        if ended.phase is Phase.SUCCEEDED:
+            return 0
+        return self.reverts + 1 if ended.phase in (Phase.REVERTED, Phase.STUCK) else self.reverts
 
     def under_way(self) -> Deployment | None:
         """Before this call."""

@@ -21,10 +21,12 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # it ships no types
 
-from deployer.controller import Controller, Journal, Ports, Senseless, Service
+from deployer.controller import Controller, Journal, Ports, Service
 from deployer.model import (
     Artifact,
     ArtifactKind,
+    Asked,
+    Configuration,
     Deployment,
     Image,
     Limits,
@@ -33,6 +35,7 @@ from deployer.model import (
     VersionState,
     deployment_id,
 )
+from deployer.orders import Senseless
 from deployer.ports import Answer, LookAgain, Refused
 from deployer.rollout import Step
 from deployer.smoke import Check
@@ -396,7 +399,7 @@ class World:
         if stimulus.request:
             if stimulus.does != "event":
                 self.counts["commands"] += 1
-            work = partial(INVOCATIONS[stimulus.does], stimulus)
+            work = partial(INVOCATIONS[stimulus.does], self, stimulus)
             tries = len(RETRIES) if stimulus.does == "event" else 0
             self._invoke(stimulus.name, stimulus.request, work, tries, stimulus)
             return
@@ -519,17 +522,36 @@ def run(plan: Plan, tell: Callable[[str], None] | None = None) -> Outcome:
 # -- invocations: a new command is a line here and a word in plan.COMMANDS
 
 
-def _event(stimulus: Stimulus, controller: Controller) -> None:
+def _event(world: World, stimulus: Stimulus, controller: Controller) -> None:
     pushed = START + timedelta(seconds=stimulus.pushed)
     request = Deployment(deployment_id(pushed, stimulus.id), image(stimulus.image), Source.PUSH, pushed)
     controller.push(request)
 
 
-INVOCATIONS: dict[str, Callable[[Stimulus, Controller], object]] = {
+def _asked(stimulus: Stimulus) -> Asked:
+    return Asked(stimulus.request, "alice", "an incident")
+
+
+def _deploy(source: Source, *, past: bool = False) -> Callable[[World, Stimulus, Controller], object]:
+    def work(world: World, stimulus: Stimulus, controller: Controller) -> None:
+        hold = world.ledger.book.hold if past else None  # as the person saw it
+        controller.deploy(_asked(stimulus), image(stimulus.image), source, hold.id if hold else None)
+
+    return work
+
+
+INVOCATIONS: dict[str, Callable[[World, Stimulus, Controller], object]] = {
     "event": _event,
-    "hold": lambda stimulus, controller: controller.hold("alice", "an incident"),
-    "resume": lambda stimulus, controller: controller.resume("alice"),
-    "retry": lambda stimulus, controller: controller.retry(image(stimulus.image), "alice", stimulus.request),
+    "hold": lambda _, stimulus, controller: controller.hold(_asked(stimulus)),
+    "resume": lambda _, stimulus, controller: controller.resume(_asked(stimulus)),
+    "retry": _deploy(Source.RETRY),
+    "deploy": _deploy(Source.DEPLOY),
+    "deploy past the hold": _deploy(Source.DEPLOY, past=True),
+    "abort": lambda _, stimulus, controller: controller.abort(_asked(stimulus), None),
+    "rollback": lambda _, stimulus, controller: controller.rollback(_asked(stimulus), None),
+    "rollback to the first": lambda world, stimulus, controller: controller.rollback(
+        _asked(stimulus), next((number for number in world.function.versions if number != "1"), "1")
+    ),
 }
 
 # -- deeds: what people and AWS do
@@ -576,6 +598,14 @@ def _forgets_a_version(world: World, stimulus: Stimulus) -> None:
     world.function.set_state(world.function.alias, VersionState.INACTIVE)
 
 
+def _changes_a_setting(world: World, stimulus: Stimulus) -> None:
+    try:
+        world.function.configure(Configuration((("Environment", stimulus.name + stimulus.image),)))
+    except LookAgain:
+        return
+    world.record.code_writes += 1
+
+
 def _takes_the_tag_back(world: World, stimulus: Stimulus) -> None:
     digest = image(stimulus.image).digest
     if digest in world.registry.artifacts:
@@ -594,6 +624,7 @@ DEEDS: dict[str, Callable[[World, Stimulus], None]] = {
     "updates $LATEST": _updates_latest,
     "deletes an image": _deletes_an_image,
     "forgets a version": _forgets_a_version,
+    "changes a setting": _changes_a_setting,
     "takes the tag back": _takes_the_tag_back,
     "breaks what is live": _breaks_what_is_live,
 }
