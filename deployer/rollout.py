@@ -544,9 +544,7 @@ def _confirming(view: View, limits: Limits) -> Step:
     if version is None:
         raise IllegalMove(f"{view.deployment.id}: CONFIRMING without a version")
     if view.live.number != version:
-        # Whoever moved it may have seen it fail as well. The image is bad all the same.
-        failed = verdict is not None and not verdict.healthy
-        return _somebody_moved_live(version, view.live, blames=failed)
+        return _somebody_moved_live(version, view.live)
     if verdict and verdict.healthy:
         return _succeeding(view, limits, f"live is version {version}: {verdict}")
     if verdict:
@@ -675,7 +673,8 @@ def advance(view: View, step: Step) -> Deployment:
             revision=(view.artifact.revision if view.artifact else None) or deployment.revision,
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,
-            blamed=deployment.blamed or step.blames,
+            # Also when something else turned it round: an abort, a person who moved live.
+            blamed=deployment.blamed or step.blames or _failed_a_check(deployment),
             no_way_back=step.no_way_back,
             aborted=deployment.aborted or (view.abort is not None and deployment.phase in _CAN_BE_ABORTED),
             updates=0,
@@ -702,18 +701,22 @@ def blinded(deployment: Deployment, refusal: str, at: datetime) -> Deployment:
             step = Step(Phase.STUCK, refusal)
         case _:
             step = _revert(refusal)
-    verdicts = (deployment.verification, deployment.confirmation)
     return move(
         replace(
             deployment,
             ending=step.ending or deployment.ending,
             live=None,
-            blamed=deployment.blamed or any(verdict and not verdict.healthy for verdict in verdicts),
+            blamed=deployment.blamed or _failed_a_check(deployment),
             updates=0,
         ),
         step,
         at,
     )
+
+
+def _failed_a_check(deployment: Deployment) -> bool:
+    verdicts = (deployment.verification, deployment.confirmation)
+    return any(verdict is not None and not verdict.healthy for verdict in verdicts)
 
 
 def move(deployment: Deployment, step: Step, at: datetime) -> Deployment:
@@ -830,11 +833,10 @@ def _no_verdict(checks: str, view: View, limits: Limits) -> str:
     return f"{checks} came to no verdict within {limits.checks:.0f} s{trouble}"
 
 
-def _somebody_moved_live(expected: str, live: Version, *, blames: bool = False) -> Step:
+def _somebody_moved_live(expected: str, live: Version) -> Step:
     return _revert(
         f"somebody moved live from version {expected} to {live.number} during the deployment; "
-        "it stays where they put it",
-        blames=blames,
+        "it stays where they put it"
     )
 
 

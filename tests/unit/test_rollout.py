@@ -678,12 +678,6 @@ def test_users_on_the_candidate_are_confirmed_to_be_well() -> None:
             "somebody moved live from version 8 to 7 during the deployment; it stays where they put it",
             False,
         ),
-        (
-            {"confirmation": ILL},
-            {"live": LIVE},
-            "somebody moved live from version 8 to 7 during the deployment; it stays where they put it",
-            True,
-        ),
     ],
 )
 def test_what_is_not_confirmed_is_reverted(facts: Any, seen: Any, because: str, blames: bool) -> None:
@@ -1027,6 +1021,16 @@ def test_turning_round_remembers_how_it_will_end() -> None:
     assert after.version == "8"
     assert ended.ending is Phase.SUPERSEDED
     assert going.failure is None
+
+
+@pytest.mark.parametrize("verdict", ["verification", "confirmation"])
+def test_an_image_that_was_seen_to_fail_is_blamed_whatever_turns_it_round(verdict: str) -> None:
+    ill: dict[str, Any] = {verdict: ILL}
+    well: dict[str, Any] = {verdict: WELL}
+    aborted = Step(Phase.REVERTING, "alice aborted it", ending=Phase.REVERTED)
+
+    assert advance(view(deployment(Phase.CONFIRMING, **ill)), aborted).blamed
+    assert not advance(view(deployment(Phase.CONFIRMING, **well)), aborted).blamed
 
 
 def test_blame_stays_with_the_image() -> None:
