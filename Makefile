@@ -52,6 +52,14 @@ test: $(READY) ## all tests
 	@# Each worker takes its tests in one piece, so that what a module sets up is set up once.
 	@$(RUN) pytest -n auto --dist worksteal
 
+.PHONY: simulate
+simulate: $(READY) ## the whole deployer through SCHEDULES=10000 of crashes, races and faults; SEED=1 for the same again
+	@$(RUN) tests.simulation $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: planted
+planted: $(READY) ## plant bugs, one at a time, and see the simulation catch each
+	@$(RUN) tests.simulation.planted
+
 .PHONY: coverage
 coverage: $(READY) ## line and branch coverage of the core, which must be 100 %
 	@$(RUN) coverage run -m pytest -q tests/unit tests/stories

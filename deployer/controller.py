@@ -447,7 +447,9 @@ class _Turns:
         self.refused = self.missed = None
         self.journal.step(deployment, step)
         after = rollout.advance(view, step)
-        if after != deployment:
+        # A write that is tried again is fenced again, between what was read for it and itself: who has lost
+        # the lease must not act on a world that its successor has changed meanwhile.
+        if after != deployment or isinstance(step.action, UpdateCode | Publish | PointLive):
             self._write_down(after, book, begins=rollout.begins(deployment, after.phase))
         try:
             done = self._perform(step.action, after)

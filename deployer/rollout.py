@@ -362,17 +362,17 @@ def _requested(view: View, limits: Limits) -> Step:
         return Step(Phase.SUPERSEDED, _superseded_by(view.newer))
     turned_away = _turned_away(view)
     if turned_away:
-        return Step(Phase.REJECTED, turned_away)
+        return _reject(view, turned_away)
     if view.deployment.source is Source.ROLLBACK:
         return _going_back(view)
     problem = _unfit(view.artifact, latest.architecture)
     if problem:
-        return Step(Phase.REJECTED, f"{candidate} cannot run here: {problem}")
+        return _reject(view, f"{candidate} cannot run here: {problem}")
     if latest.status is UpdateStatus.IN_PROGRESS:
         # The first look begins the wait; before it, the request may have been on its way for long.
         if view.deployment.timeline and _seconds_in_phase(view) > limits.free:
-            return Step(
-                Phase.REJECTED,
+            return _reject(
+                view,
                 f"somebody else's update of the function was still in progress after {limits.free:.0f} s; "
                 "push again, or retry, when it is done",
             )
@@ -393,6 +393,18 @@ def _requested(view: View, limits: Limits) -> Step:
         _put_latest_on(candidate, latest),
         warning=warning,
     )
+
+
+def _reject(view: View, because: str) -> Step:
+    """The function stays as it is. If an earlier deployment left `$LATEST` elsewhere, counting on this one to
+    overwrite it, somebody has to be told."""
+    latest, live = view.latest.image, view.live.image
+    warning = (
+        f"$LATEST is on {latest}, users are on {live}; the next release overwrites it"
+        if latest != live
+        else None
+    )
+    return Step(Phase.REJECTED, because, warning=warning)
 
 
 def _turned_away(view: View) -> str | None:
@@ -417,21 +429,21 @@ def _going_back(view: View) -> Step:
     if version is None:
         raise IllegalMove(f"{view.deployment.id}: a rollback to a version that was not read")
     if live.number == version.number:
-        return Step(Phase.REJECTED, f"users are on version {version.number} already")
+        return _reject(view, f"users are on version {version.number} already")
     if leaving and live.number != leaving:
-        return Step(
-            Phase.REJECTED,
+        return _reject(
+            view,
             f"it was asked for when users were on version {leaving}, and they are on {live.number} by now; "
             "look again, and ask again if it is still wanted",
         )
     if not view.way_back:
-        return Step(
-            Phase.REJECTED,
+        return _reject(
+            view,
             f"the image of version {version.number} is gone from the registry: go back to another version",
         )
     if version.state is VersionState.FAILED:
-        return Step(
-            Phase.REJECTED,
+        return _reject(
+            view,
             f"version {version.number} cannot run ({version.reason}): go back to another version",
         )
     return Step(
@@ -661,7 +673,8 @@ def advance(view: View, step: Step) -> Deployment:
             revision=(view.artifact.revision if view.artifact else None) or deployment.revision,
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,
-            blamed=deployment.blamed or step.blames,
+            # Also when something else turned it round: an abort, a person who moved live.
+            blamed=deployment.blamed or step.blames or _failed_a_check(deployment),
             no_way_back=step.no_way_back,
             aborted=deployment.aborted or (view.abort is not None and deployment.phase in _CAN_BE_ABORTED),
             updates=0,
@@ -688,18 +701,22 @@ def blinded(deployment: Deployment, refusal: str, at: datetime) -> Deployment:
             step = Step(Phase.STUCK, refusal)
         case _:
             step = _revert(refusal)
-    verdicts = (deployment.verification, deployment.confirmation)
     return move(
         replace(
             deployment,
             ending=step.ending or deployment.ending,
             live=None,
-            blamed=deployment.blamed or any(verdict and not verdict.healthy for verdict in verdicts),
+            blamed=deployment.blamed or _failed_a_check(deployment),
             updates=0,
         ),
         step,
         at,
     )
+
+
+def _failed_a_check(deployment: Deployment) -> bool:
+    verdicts = (deployment.verification, deployment.confirmation)
+    return any(verdict is not None and not verdict.healthy for verdict in verdicts)
 
 
 def move(deployment: Deployment, step: Step, at: datetime) -> Deployment:

@@ -12,10 +12,12 @@ from deployer.model import (
     ArtifactKind,
     Deployment,
     Image,
+    Latest,
     Limits,
     Message,
     Phase,
     Source,
+    UpdateStatus,
     Version,
     VersionState,
 )
@@ -368,6 +370,27 @@ def test_a_live_alias_that_a_person_moves_during_a_deployment_stays_where_they_p
     assert "somebody moved live from version 3 to 2" in world.mail
     assert world.function.alias == "2"
     assert world.function.latest().image == image("one")
+
+
+def test_an_image_that_fails_while_a_person_takes_users_off_it_is_in_quarantine_all_the_same() -> None:
+    world = World()
+    world.push("good")
+    asked: list[str] = []
+
+    def fails_on_users() -> Answer:
+        asked.append("GET /health")
+        if len(asked) < 3:
+            return HEALTHY if len(asked) == 1 else UNHEALTHY
+        world.function.move_live("2")
+        return UNHEALTHY
+
+    world.function.answers[image("bad")] = fails_on_users
+
+    deployment = world.push("bad")
+
+    assert deployment.phase is Phase.REVERTED
+    assert image("bad").digest in world.ledger.quarantined
+    assert "it stays where they put it" in world.mail
 
 
 def test_a_version_that_does_not_become_active_is_reverted() -> None:
@@ -743,3 +766,27 @@ def test_old_messages_that_cannot_be_delivered_do_not_take_a_new_pushs_time() ->
 
     assert world.push("urgent").phase is Phase.SUCCEEDED
     assert world.clock.remaining() > 0
+
+
+def test_an_invocation_that_lambda_delivered_twice_changes_nothing_once_the_other_has_the_lease() -> None:
+    """Found by the simulation: polling writes nothing to the ledger, so nobody was told that it was lost."""
+    world = World()
+    world.push("zero")
+    world.registry.put(image("one"))
+    request = world.request("one")
+    world.function.calls.clear()
+    look = world.function.latest
+
+    def taken_over_meanwhile() -> Latest:
+        latest = look()
+        if latest.image == image("one") and latest.status is UpdateStatus.SUCCESSFUL:
+            now = world.clock.now()
+            world.ledger.acquire("invocation-1", now, now + timedelta(minutes=5))
+        return latest
+
+    world.function.latest = taken_over_meanwhile  # type: ignore[method-assign]  # a bystander
+    world.deliver(request)
+
+    assert "UpdateFunctionCode" in world.function.calls
+    assert "PublishVersion" not in world.function.calls
+    assert "another deployer has taken over; leaving everything to it" in world.journal.notes

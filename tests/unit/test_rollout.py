@@ -1023,6 +1023,16 @@ def test_turning_round_remembers_how_it_will_end() -> None:
     assert going.failure is None
 
 
+@pytest.mark.parametrize("verdict", ["verification", "confirmation"])
+def test_an_image_that_was_seen_to_fail_is_blamed_whatever_turns_it_round(verdict: str) -> None:
+    ill: dict[str, Any] = {verdict: ILL}
+    well: dict[str, Any] = {verdict: WELL}
+    aborted = Step(Phase.REVERTING, "alice aborted it", ending=Phase.REVERTED)
+
+    assert advance(view(deployment(Phase.CONFIRMING, **ill)), aborted).blamed
+    assert not advance(view(deployment(Phase.CONFIRMING, **well)), aborted).blamed
+
+
 def test_blame_stays_with_the_image() -> None:
     after = advance(view(deployment(Phase.VERIFYING)), Step(Phase.REVERTING, "503", blames=True))
 
@@ -1301,7 +1311,8 @@ def test_a_rollback_checks_the_version_that_is_there_already_even_while_the_func
     ],
 )
 def test_a_rollback_that_leads_nowhere_is_rejected(facts: dict[str, Any], because: str) -> None:
-    facts = {"candidate": BACK_TO, "hold": HOLD} | facts
+    on_latest = latest(facts["live"].image) if "live" in facts else latest()
+    facts = {"candidate": BACK_TO, "hold": HOLD, "latest": on_latest} | facts
 
     assert step(rollback(), **facts) == Step(Phase.REJECTED, because)
 
@@ -1512,3 +1523,24 @@ def test_who_put_users_on_what_they_are_on(known: list[Deployment], by: str | No
     found = brought(NEW, known)
 
     assert (found.id if found else None) == by
+
+
+# -- what an earlier deployment left ---------------------------------------------------------------------
+
+
+def test_who_is_turned_away_tells_of_a_latest_that_the_one_before_left_elsewhere() -> None:
+    left = (
+        "$LATEST is on sha256:000000000000…, users are on sha256:aaaaaaaaaaaa…; "
+        "the next release overwrites it"
+    )
+    elsewhere = latest(OTHER)
+    waited = replace_since(deployment(Phase.REQUESTED), LIMITS.free + 1)
+
+    for facts in (
+        {"hold": Hold("alice", "incident", NOW)},
+        {"artifact": None},
+        {"latest": latest(OTHER, UpdateStatus.IN_PROGRESS)},
+    ):
+        decided = step(waited, **{"latest": elsewhere, **facts})
+        assert (decided.phase, decided.warning) == (Phase.REJECTED, left)
+    assert step(waited, artifact=None).warning is None
