@@ -33,6 +33,7 @@ _OUTCOME = {
 
 # A chat message is read on a phone; the whole story is in the mail and in the ledger.
 _CHAT_CHARACTERS = 3000
+_TITLE_CHARACTERS = 300
 _NOT_PLAIN = re.compile(r"[^\w .:()-]")
 
 
@@ -81,7 +82,7 @@ def chat(message: Message) -> str:
     title has no such block, so what could be markup is left out of it.
     https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
     """
-    title = _NOT_PLAIN.sub("", message.subject)
+    title = _NOT_PLAIN.sub("", message.subject[:_TITLE_CHARACTERS])
     text = message.body.replace("`", "'")
     cut = f"{text[:_CHAT_CHARACTERS]}…" if len(text) > _CHAT_CHARACTERS else text
     return json.dumps(
@@ -93,7 +94,7 @@ def chat(message: Message) -> str:
                 "title": title,
                 "description": f"```\n{cut.rstrip()}\n```",
             },
-            "metadata": {"threadId": message.thread, "summary": title},
+            "metadata": {"threadId": message.thread[:_TITLE_CHARACTERS], "summary": title},
         },
         ensure_ascii=False,
     )

@@ -26,6 +26,7 @@ from docs.drawn import redrawn
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "testing.md"
+DRAWN_BY = "make fuzz DRAW=1"
 # One input may take so long, and the process so much memory. The deployer has 512 MB.
 _INPUT_SECONDS, _PROCESS_MB = 10, 1024
 _LONGEST = 4096
@@ -80,7 +81,8 @@ def result(target: str, child: subprocess.CompletedProcess[str], corpus: int, cr
     if crash is None and (child.returncode or not inputs):
         said = f"{child.stdout}\n{child.stderr}"[-3000:]
         raise RuntimeError(f"{target} ended with {child.returncode} and tried {inputs} inputs:\n{said}")
-    return Tried(target, inputs, corpus, seconds, crash, child.stdout.strip()[-4000:])
+    error = child.stdout[max(0, child.stdout.rfind(" === Uncaught Python exception")) :]
+    return Tried(target, inputs, corpus, seconds, crash, error.strip()[-4000:])
 
 
 def told(tried: Tried) -> str:
@@ -100,6 +102,15 @@ def table(all_tried: list[Tried]) -> str:
         for each in all_tried
     ]
     return "\n".join([*lines, "", ""])
+
+
+def bounded(page: str) -> str:
+    """The page with a fresh table of what leaves an entry at most."""
+    from tests.fuzz.targets import BOUNDS  # noqa: PLC0415 - as in `main`
+
+    rows = [f"| {what} | {size:,} |" for what, size in BOUNDS.items()]
+    lines = ["", "| what | bytes |", "|---|---:|", *rows, "", ""]
+    return redrawn(page, "bounds", "\n".join(lines), by=DRAWN_BY)
 
 
 def main() -> int:
@@ -132,8 +143,8 @@ def main() -> int:
             print(told(tried), flush=True)  # noqa: T201
         all_tried.append(tried)
     if given.draw:
-        page = PAGE.read_text(encoding="utf-8")
-        PAGE.write_text(redrawn(page, "fuzzing", table(all_tried), by="make fuzz DRAW=1"), encoding="utf-8")
+        page = redrawn(PAGE.read_text(encoding="utf-8"), "fuzzing", table(all_tried), by=DRAWN_BY)
+        PAGE.write_text(bounded(page), encoding="utf-8")
     return int(any(each.crash is not None for each in all_tried))
 
 

@@ -26,6 +26,7 @@ from deployer import dashboard, events, handler, page, placeholder, settings, sm
 from deployer.aws import errors, function, record, registry
 from deployer.commands.parts import following
 from deployer.commands.parts.standing import Outcome, Standing
+from deployer.log import Unexpected
 from deployer.message import chat, compose
 from deployer.model import Artifact, Book, Deployment, Version
 from deployer.ports import Answer, LookAgain, Refused
@@ -127,7 +128,8 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def invocation(data: bytes) -> None:
-    """`handler.on_event`: an answer that Lambda can send, or `Unreadable`; one JSON object a log line."""
+    """`handler.on_event`: an answer that Lambda can send, or `Unreadable`, or in its place `Unexpected` when
+    a secret had to be left out; one JSON object a log line."""
     with suppress(ValueError):
         given = document(data, [*recorded("eventbridge"), *COMMANDS])
     if "given" not in locals():
@@ -135,7 +137,8 @@ def invocation(data: bytes) -> None:
     with _deployer() as log:
         try:
             answer = handler.on_event(given, CONTEXT)
-        except events.Unreadable as error:
+        except (events.Unreadable, Unexpected) as error:
+            expect(isinstance(error, events.Unreadable) or "Unreadable: " in str(error), repr(error))
             line(str(error), "why an event is ignored or unreadable, or a command refused")
         else:
             short(json.dumps(answer, ensure_ascii=False), "an answer to an invocation")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.__main__ import ROOT, found, result, table, told
+from tests.fuzz.__main__ import PAGE, ROOT, bounded, found, result, table, told
 from tests.fuzz.targets import TARGETS
 
 
@@ -28,6 +28,12 @@ def test_every_target_is_tried_by_hypothesis_too() -> None:
     tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
 
     assert [name for name in TARGETS if f"targets.{name}(data)" not in tests] == []
+
+
+def test_the_page_says_what_leaves_an_entry_at_most() -> None:
+    page = PAGE.read_text()
+
+    assert bounded(page) == page, "run `make fuzz DRAW=1`"
 
 
 def test_what_was_tried_is_counted() -> None:

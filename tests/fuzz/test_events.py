@@ -26,6 +26,7 @@ def test_no_command_raises_anything_unexpected(data: bytes) -> None:
 
 
 @given(inputs)
+@example(b"\x000\xff!")  # a time that is an address with a signature
 @pytest.mark.filterwarnings("ignore:No application metrics to publish")
 def test_no_invocation_ends_without_an_answer_or_without_log_lines_that_can_be_read(data: bytes) -> None:
     targets.invocation(data)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 
 from tests.fuzz import targets
 from tests.fuzz.strategies import inputs
 
 
 @given(inputs)
+@example(b"\x00" + b"]" * 40 + b"\x00\xb6\x00")  # a name of 10,000 characters was the chat's title
 def test_an_item_that_can_be_read_can_be_shown_and_written_again(data: bytes) -> None:
     targets.item(data)
 
