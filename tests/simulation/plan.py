@@ -46,7 +46,7 @@ _PORTS = (Function, Registry, Ledger, Notifier)
 _OFTEN = {
     "update_code": 4,
     "publish": 4,
-    "point_live": 4,
+    "point_live": 9,
     "invoke": 4,
     "request": 4,
     "acquire": 4,
