@@ -44,7 +44,7 @@ def test_an_alarm_that_cannot_be_told_is_left_to_lambdas_retry() -> None:
     world = World()
     world.notifier.broken = True
 
-    with pytest.raises(ConnectionError):
+    with pytest.raises(LookAgain):
         world.controller().alarm(ALARM)
 
 

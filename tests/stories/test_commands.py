@@ -335,13 +335,19 @@ def test_a_release_that_stays_ends_the_row() -> None:
 CHANGED = Configuration((("Environment", "1"),))
 
 
+def reconfigure(world: World, configuration: Configuration) -> None:
+    """Somebody changes the function's settings, and that is done."""
+    world.function.configure(configuration)
+    world.clock.sleep(60)
+
+
 def test_a_changed_configuration_becomes_a_version_and_is_verified_like_an_image() -> None:
     """aws/serverless-application-model#1305: a changed environment variable never reached the alias."""
     # given
     world = released("first")
 
     # when
-    world.function.configure(CHANGED)
+    reconfigure(world, CHANGED)
     world.sweep()
 
     # then
@@ -357,7 +363,7 @@ def test_a_changed_configuration_becomes_a_version_and_is_verified_like_an_image
 def test_a_configuration_that_fails_reaches_nobody_and_is_tried_once() -> None:
     # given
     world = released("first")
-    world.function.configure(CHANGED)
+    reconfigure(world, CHANGED)
     world.answers("first", UNHEALTHY)
 
     # when
@@ -373,7 +379,7 @@ def test_a_configuration_that_fails_reaches_nobody_and_is_tried_once() -> None:
 
     # and when: it is put right
     world.function.answers.clear()
-    world.function.configure(replace(CHANGED, settings=(("Environment", "2"),)))
+    reconfigure(world, replace(CHANGED, settings=(("Environment", "2"),)))
     world.sweep()
 
     # then
@@ -383,7 +389,7 @@ def test_a_configuration_that_fails_reaches_nobody_and_is_tried_once() -> None:
 def test_a_configuration_under_a_hold_waits_for_the_resume() -> None:
     world = released("first")
     world.hold()
-    world.function.configure(CHANGED)
+    reconfigure(world, CHANGED)
     world.sweep()
     assert world.function.alias == "2"
 
@@ -395,7 +401,7 @@ def test_a_configuration_under_a_hold_waits_for_the_resume() -> None:
 
 def test_a_release_brings_the_configuration_with_it_and_a_rollback_goes_back_to_the_one_before() -> None:
     world = released("first")
-    world.function.configure(CHANGED)
+    reconfigure(world, CHANGED)
     world.push("second")
     world.sweep()
     assert world.function.live().configuration == CHANGED

@@ -177,7 +177,7 @@ class ExpiringRegistry(FakeRegistry):
 
 def expiring(others: int) -> World:
     world = World()
-    world.registry = ExpiringRegistry(policy(others), world.clock)
+    world.registry = world.function.registry = ExpiringRegistry(policy(others), world.clock)
     world.registry.put(PLACEHOLDER, tag="placeholder")
     return world
 

@@ -111,7 +111,7 @@ def test_a_function_that_cannot_be_looked_at_does_not_hide_the_history() -> None
     world = World()
     world.push("first")
 
-    seen = show(world, function=Throttled(world.clock))
+    seen = show(world, function=Throttled(world.clock, world.registry))
 
     assert "what is live: GetFunction: TooManyRequestsException" in seen.cards["Could not be read"]
     assert seen.rows[1][1] == Phase.SUCCEEDED.lower()
