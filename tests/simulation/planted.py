@@ -146,6 +146,18 @@ BUGS = (
         "quarantined=False,",
     ),
     _bug(
+        "an image that failed gets away when something else turns its deployment round",
+        ROLLOUT,
+        "step.blames or _failed_a_check(deployment),",
+        "step.blames,",
+    ),
+    _bug(
+        "who is turned away does not say that $LATEST was left elsewhere",
+        ROLLOUT,
+        "return Step(Phase.REJECTED, because, warning=warning)",
+        "return Step(Phase.REJECTED, because)",
+    ),
+    _bug(
         "a deployment begins without looking at the hold once more",
         WORLD,
         "if begins and self.book.hold and self.book.hold.id != deployment.passes:",
