@@ -46,8 +46,8 @@ _PORTS = (Function, Registry, Ledger, Notifier)
 _OFTEN = {
     "update_code": 4,
     "publish": 4,
-    "point_live": 4,
-    "invoke": 4,
+    "point_live": 9,
+    "invoke": 9,
     "request": 4,
     "acquire": 4,
     "record": 4,
@@ -56,8 +56,8 @@ _OFTEN = {
 CALLS = {name: _OFTEN.get(name, 1) for port in _PORTS for name in vars(port) if not name.startswith("_")}
 
 COMMANDS = {
-    "hold": 3,
-    "resume": 3,
+    "hold": 5,
+    "resume": 2,
     "retry": 3,
     "deploy": 2,
     "deploy past the hold": 2,
@@ -176,12 +176,13 @@ def _push(rng: Random, number: int, at: float, name: str) -> list[Stimulus]:
 
 def _commands(rng: Random, number: int, until: float, images: dict[str, str]) -> list[Stimulus]:
     verb, name = _chosen(rng, COMMANDS), f"command {number}"
-    at = rng.uniform(0.2, until + 60)
+    at = rng.uniform(0.2, until + rng.choice((0, 60)))
     found = [Stimulus(name, at, verb, _known(rng, images), request=name)]
-    if rng.random() < 0.15:
-        # Whoever gave it lost patience, and gives it again: it is the same request.
-        found.append(replace(found[0], name=f"{name} again", at=at + rng.uniform(0.05, 90)))
-    if verb in ("hold", "rollback") and rng.random() < 0.7:
+    if rng.random() < 0.3:
+        # Whoever gave it lost patience, or the network did: it is the same request.
+        later = at + rng.choice((rng.uniform(0, 0.2), rng.uniform(0, 90)))
+        found.append(replace(found[0], name=f"{name} again", at=later))
+    if verb in ("hold", "rollback") and rng.random() < 0.8:
         # A hold that nobody lifts ends the story for everything that comes after it.
         name = f"command {number} undone"
         found.append(Stimulus(name, at + rng.uniform(1, 120), "resume", request=name))

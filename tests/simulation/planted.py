@@ -126,35 +126,48 @@ BUGS = (
         ),
     ),
     _bug(
-        "a retry takes over the verdict of the deployment before it",
-        CONTROLLER,
-        "deployment = next(same, asked)",
-        "deployment = next(same, next((replace(asked, verification=d.verification)"
-        " for d in self.ledger.history(_RECENT) if d.image == image), asked))",
+        "a deployment takes over the verdict of the one before it",
+        WORLD,
+        "        if command.wish is None or not self.request(command.wish):",
+        "        wish = command.wish\n"
+        "        ended = (d.verification for d in self.ended.values() if wish and d.image == wish.image)\n"
+        "        if wish is None or not self.request(replace(wish, verification=next(ended, None))):",
     ),
     _bug(
         "preflight does not look at the quarantine",
         ROLLOUT,
-        "if view.quarantine and not retried:",
+        "if view.quarantine and source is not Source.RETRY:",
         "if False:",
     ),
     _bug(
         "what failed is not put into quarantine",
         ROLLOUT,
-        "return deployment.blamed and deployment.phase in (Phase.REVERTED, Phase.STUCK)",
-        "return False",
+        "quarantined=_failed(deployment) and deployment.blamed and deployment.source not in _JUDGE_NO_IMAGE,",
+        "quarantined=False,",
+    ),
+    _bug(
+        "an image that failed gets away when something else turns its deployment round",
+        ROLLOUT,
+        "step.blames or _failed_a_check(deployment),",
+        "step.blames,",
+    ),
+    _bug(
+        "who is turned away does not say that $LATEST was left elsewhere",
+        ROLLOUT,
+        "return Step(Phase.REJECTED, because, warning=warning)",
+        "return Step(Phase.REJECTED, because)",
     ),
     _bug(
         "a deployment begins without looking at the hold once more",
         WORLD,
-        "if begins and self.book.hold:",
+        "if begins and self.book.hold and self.book.hold.id != deployment.passes:",
         "if False:",
     ),
     _bug(
         "what was only held counts as settled",
         ROLLOUT,
-        "return not (held and deployment.phase is Phase.REJECTED)",
-        "return True",
+        "        return False\n    return not (held and deployment.phase is Phase.REJECTED)",
+        "        return False\n    return True",
     ),
     _bug(
         "a revert leaves $LATEST where it is",
@@ -181,6 +194,49 @@ BUGS = (
         "        except (LookAgain, Refused) as error:  #",
     ),
     _bug(
+        "a command that comes again is followed again",
+        WORLD,
+        "if command.asked.request in self.commands:",
+        "if False:",
+    ),
+    _bug(
+        "the third revert in a row holds nothing",
+        ROLLOUT,
+        "    if 0 < limits.reverts <= reverts and not held and reverts > book.reverts:",
+        "    if False:",
+    ),
+    _bug(
+        "an abort is noted and not looked at",
+        ROLLOUT,
+        "    if view.abort and view.deployment.phase in _CAN_BE_ABORTED:",
+        "    if False:",
+    ),
+    _bug(
+        "a rollback leaves deployments free to undo it",
+        WORLD,
+        "self.book = replace(self.book, hold=self.book.hold or command.hold)",
+        "self.book = replace(self.book, hold=self.book.hold)",
+    ),
+    Bug(
+        "a rollback goes to its version unchecked",
+        (
+            Edit(
+                ROLLOUT,
+                '({live.image}) to {version.number}",\n        RunChecks(version.number),',
+                '({live.image}) to {version.number}",',
+            ),
+            Edit(
+                ROLLOUT,
+                "    if verdict is None:\n        if _checks_are_hopeless(view, limits):\n"
+                '            return _revert(_no_verdict(f"the checks of',
+                "    if verdict is None:\n        if view.deployment.source is Source.ROLLBACK:\n"
+                '            return Step(Phase.PROMOTING, "it was good", _move_live(view, version))\n'
+                "        if _checks_are_hopeless(view, limits):\n"
+                '            return _revert(_no_verdict(f"the checks of',
+            ),
+        ),
+    ),
+    _bug(
         "an older sweep covers a newer push",
         ROLLOUT,
         "        and other.requested_at >= push.requested_at\n",
@@ -189,8 +245,8 @@ BUGS = (
     _bug(
         "the newest event wins, whatever the tag points at",
         ROLLOUT,
-        "wanted = [request for request in waiting if request.image.digest == tagged]",
-        "wanted = waiting",
+        "if request not in changed and request.image.digest == tagged]",
+        "if request not in changed]",
     ),
 )
 

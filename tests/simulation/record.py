@@ -188,6 +188,7 @@ class Record:
         who = call.invocation
         if call.name not in ("acquire", "release"):
             self.writes += 1
+        self._changed(call.name, who)
         match call.name:
             case "acquire" if answer:
                 self.tokens[who.name] = answer.token
@@ -200,17 +201,19 @@ class Record:
                 self._ended(call.args[1].deployment)
             case "ask" | "hold" | "resume" | "abort" if answer:
                 self._followed(call.name, call.args[0])
-            case "update_code":
-                self.code_writes += 1
-                if self.superseded(who):
-                    self.stale_on_code = self.now
-            case "point_live":
-                self.alias_writes += 1
-                if self.superseded(who):
-                    self.stale_on_live = self.now
             case "send":
                 self.told.add(call.args[0].thread)
         self.look()
+
+    def _changed(self, name: str, who: Invocation) -> None:
+        if name == "update_code":
+            self.code_writes += 1
+            if self.superseded(who):
+                self.stale_on_code = self.now
+        if name == "point_live":
+            self.alias_writes += 1
+            if self.superseded(who):
+                self.stale_on_live = self.now
 
     def _recorded(self, who: Invocation, deployment: Deployment) -> None:
         self.carried[who.name] = deployment.id

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.simulation.plan import Plan, Stimulus
+import pytest
+
+from tests.simulation.plan import Fault, Plan, Stimulus
 from tests.simulation.world import run
 
 
@@ -20,21 +22,6 @@ def test_a_push_delivered_twice_is_written_by_one() -> None:
     assert run(plan).violation is None
 
 
-def test_an_image_that_fails_while_a_person_moves_live_is_in_quarantine() -> None:
-    """S3: its verdict was on record, and "somebody moved live" was all that counted."""
-    plan = Plan(
-        seed=849,
-        stimuli=(
-            Stimulus(name="push 1", at=1.0, does="push", image="a"),
-            Stimulus("event 1", 1.2, "event", image="a", id="id 1", request="request 1", pushed=1.0),
-            Stimulus(name="hand: moves live back", at=6.2, does="moves live back", image="a"),
-        ),
-        images={"a": "moody"},
-    )
-
-    assert run(plan).violation is None
-
-
 def test_a_latest_that_one_leaves_to_the_next_is_told_of_when_that_is_rejected() -> None:
     """S2: the first could not put $LATEST back and left it to the second, which was rejected."""
     plan = Plan(
@@ -45,6 +32,32 @@ def test_a_latest_that_one_leaves_to_the_next_is_told_of_when_that_is_rejected()
             Stimulus("event 3", 78.0, "event", image="base", id="id 3", request="request 3", pushed=76.1),
         ),
         images={"b": "never finishes"},
+    )
+
+    assert run(plan).violation is None
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        Stimulus("command 1", 24.6, "abort", request="command 1"),
+        Stimulus("hand: moves live back", 24.6, "moves live back"),
+    ],
+    ids=lambda stimulus: stimulus.does,
+)
+def test_an_image_that_fails_is_in_quarantine_whatever_turns_its_deployment_round(
+    meanwhile: Stimulus,
+) -> None:
+    """S3: its verdict was on record, and what came meanwhile was all that counted."""
+    plan = Plan(
+        seed=87,
+        stimuli=(
+            Stimulus(name="push 1", at=1.0, does="push", image="a"),
+            Stimulus("event 1", 2.6, "event", image="a", id="id 1", request="request 1", pushed=1.0),
+            meanwhile,
+        ),
+        faults=(Fault("event 1", "invoke", 3, "slow to answer", seconds=66.3),),
+        images={"a": "moody"},
     )
 
     assert run(plan).violation is None

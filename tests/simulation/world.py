@@ -26,6 +26,7 @@ from deployer.model import (
     Artifact,
     ArtifactKind,
     Asked,
+    Book,
     Configuration,
     Deployment,
     Image,
@@ -471,7 +472,9 @@ class World:
         if quiet and idle and not book.open and not book.notices:
             return
         if self.sweeps > MOST_SWEEPS:
-            self.violated(Violation("L1", f"after {MOST_SWEEPS} sweeps the world is not quiet: {book}"))
+            self.violated(
+                Violation("L1", f"after {MOST_SWEEPS} sweeps the world is not quiet: {_waiting(book)}")
+            )
             return
         pause = MINUTE
         if quiet and idle and not book.open:
@@ -503,6 +506,14 @@ class World:
             call.invocation.dead = True
             raise Killed
         return answer
+
+
+def _waiting(book: Book) -> str:
+    found = (
+        *(f"{d.id} is {d.phase}" for d in book.open),
+        *(f"a notice of {n.deployment.id}" for n in book.notices),
+    )
+    return ", ".join(found[:3]) or "sweeps still write"
 
 
 def _outcome(answer: object) -> str:
