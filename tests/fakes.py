@@ -40,6 +40,7 @@ from deployer.smoke import Check
 REPOSITORY = "shuking-lambda"
 TAG = "latest"
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+CLOCK_SKEW = timedelta(seconds=5)  # the real ledger's, which takes a second to import
 
 
 def image(name: str) -> Image:
@@ -331,6 +332,10 @@ class FakeFunction:
         return replace(self.answers.get(image, lambda: HEALTHY)(), executed_version=executed_version)
 
 
+def _seconds(at: datetime) -> int:
+    return int(at.timestamp())
+
+
 @dataclass
 class FakeLedger:
     """What the deployer remembers."""
@@ -345,7 +350,16 @@ class FakeLedger:
     busy: int = 0  # so many calls for the lease meet somebody's write
 
     def look(self) -> Book:
-        return self.book
+        """In the order of ids, as DynamoDB keeps them."""
+        book = self.book
+        if len(book.open) < 2 and len(book.notices) < 2 and len(book.aborts) < 2:
+            return book
+        return replace(
+            book,
+            open=tuple(sorted(book.open, key=lambda d: d.id)),
+            notices=tuple(sorted(book.notices, key=lambda n: n.deployment.id)),
+            aborts=tuple(sorted(book.aborts, key=lambda a: a.deployment or "")),
+        )
 
     def request(self, deployment: Deployment) -> bool:
         if self.find(deployment.id):
@@ -357,7 +371,8 @@ class FakeLedger:
         if self.busy:
             self.busy -= 1
             raise LookAgain("TransactionConflictException")
-        if self.held_lease and self.held_lease.expires > now and self.held_lease.holder != holder:
+        held = self.held_lease
+        if held and held.holder != holder and not _seconds(held.expires) < _seconds(now - CLOCK_SKEW):
             return None
         self.token += 1
         self.held_lease = Lease(holder, self.token, expires)
@@ -368,14 +383,15 @@ class FakeLedger:
             self.held_lease = None
 
     def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
-        self._fence(lease)
+        self._fence(lease, begins=begins)
         if begins and self.book.hold and self.book.hold.id != deployment.passes:
-            raise LookAgain("a hold came in between")
-        others = tuple(d for d in self.book.open if d.id != deployment.id)
-        if len(others) == len(self.book.open):
-            raise LookAgain(f"{deployment.id} is not open")
+            raise LookAgain(f"{deployment.id} cannot begin: a hold came in between, or the lease is lost")
+        if not any(d.id == deployment.id for d in self.book.open):
+            raise LookAgain(f"{deployment.id} is not open any more: it ended, or was never requested")
         self.recorded.append(deployment)
-        self.book = replace(self.book, open=(*others, deployment))
+        self.book = replace(
+            self.book, open=tuple(deployment if d.id == deployment.id else d for d in self.book.open)
+        )
 
     def forget(self, lease: Lease, request: Deployment) -> None:
         self._fence(lease)
@@ -452,7 +468,7 @@ class FakeLedger:
 
     def _first(self, command: Command) -> None:
         if command.asked.request in self.commands:
-            raise AskedBefore
+            raise AskedBefore(f"request {command.asked.request} was followed before")
 
     def _keep(self, command: Command) -> bool:
         self.commands[command.asked.request] = replace(command, wish=None)
@@ -466,9 +482,11 @@ class FakeLedger:
             (d for d in self.book.open if d.id == deployment_id), None
         )
 
-    def _fence(self, lease: Lease) -> None:
+    def _fence(self, lease: Lease, *, begins: bool = False) -> None:
         if lease.token != self.token:
-            raise LeaseLost
+            if begins:  # the real ledger asks for both in one condition, and cannot say which it was
+                raise LookAgain("it cannot begin: a hold came in between, or the lease is lost")
+            raise LeaseLost(f"{lease.holder} held the lease with token {lease.token}")
 
 
 @dataclass

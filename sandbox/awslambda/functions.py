@@ -56,8 +56,8 @@ class Functions(InvokeOperations, AliasOperations, PermissionOperations, EventCo
 
         `send` delivers a record to a queue or topic: destination's ARN, body.
         """
-        self._catalog = Catalog(clock, runtime.retire)
         self._packages = Packages(ecr, fetch_zip)
+        self._catalog = Catalog(clock, runtime.retire, self._packages)
         self._runtime = runtime
         self._role_exists = role_exists
         self._role_allows = role_allows

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.account import AwsError
+from sandbox.account import AwsError, Settings
 from sandbox.awslambda.configuration import program
 from sandbox.awslambda.event_configs import DELIVERY_ACTIONS
 from sandbox.awslambda.invocations import DEFAULT_AGE_SECONDS, DEFAULT_RETRIES, Handling, Invocations, Queued
@@ -31,6 +31,7 @@ class InvokeOperations:
 
     _catalog: Catalog
     _packages: Packages
+    _settings: Settings
     _runtime: Runtime
     _invocations: Invocations
     _role_allows: Callable[[str, str, str], bool]
@@ -96,6 +97,13 @@ class InvokeOperations:
                     "The function is currently in the following state: Pending"
                 )
             runs = function.serving if version.number == LATEST else version
+            if version.asleep and self._packages.still_exists(runs.code):
+                # Refused, but it wakes: Developer Guide, "Lambda function states".
+                version.wake(self._catalog.clock() + self._settings.publish_seconds)
+                raise conflict(
+                    "The operation cannot be performed at this time. "
+                    "The function is currently in the following state: Inactive"
+                )
             if not self._packages.still_exists(runs.code):
                 # AWS documents that every invocation fails then, not how; of its errors this one fits.
                 raise AwsError(
@@ -103,6 +111,7 @@ class InvokeOperations:
                     f"Lambda can't invoke {arn}: its state is Failed (ImageDeleted). Update its code.",
                     409,
                 )
+            version.used = self._catalog.clock()
             return program(runs), arn
 
     # --- asynchronous ---------------------------------------------------------------------------------

@@ -24,6 +24,9 @@ from sandbox.awslambda.packages import Code, ImageCode, Packages
 LATEST = "$LATEST"
 ARN_PREFIX = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:"
 
+IDLE_SECONDS = 14 * 86_400.0
+"""So long without an invocation, and an image has to be made ready anew. AWS says weeks, not how many."""
+
 _NAME = re.compile(
     r"(?:arn:aws[a-zA-Z-]*:lambda:)?(?:(?P<region>[a-z]{2}(?:-[a-z]+)+-\d):)?(?:(?P<account>\d{12}):)?"
     r"(?:function:)?(?P<name>[a-zA-Z0-9_-]+)(?::(?P<qualifier>\$LATEST|[a-zA-Z0-9_-]+))?"
@@ -88,42 +91,61 @@ class Version:
     identity: str = field(default_factory=new_revision)
     origin: dict[str, Any] = field(default_factory=dict)
     """Of a published version: `$LATEST`'s members when it was published."""
+    failure: str | None = None
+    """Why the update to this code failed."""
+    used: float = 0.0
+    """When it was invoked last, in the clock's seconds."""
+    asleep: bool = False
+    waking: bool = False
 
     @property
     def arn(self) -> str:
         """`$LATEST`'s ARN carries no qualifier."""
         return function_arn(self.function, None if self.number == LATEST else self.number)
 
-    def settle(self, now: float) -> bool:
+    def settle(self, now: float, packages: Packages) -> bool:
         """Finish what is due. True when it finished just now."""
-        if self.under_way is None or now < self.done_at:
-            return False
-        self.under_way = None
-        if self.number == LATEST:
-            # An update changes the revision when it starts and once more when it completes.
-            self.revision = new_revision()
-        return True
+        done = self.under_way is not None and now >= self.done_at
+        if done:
+            if self.under_way == "updating" and not packages.still_exists(self.code):
+                # Lambda could not fetch it. That `$LATEST` describes it all the same could not be verified.
+                self.failure = self._gone()
+            self.under_way, self.waking = None, False
+            if self.number == LATEST:
+                # An update changes the revision when it starts and once more when it completes.
+                self.revision = new_revision()
+        if self.under_way is None and isinstance(self.code, ImageCode):
+            self.asleep = self.asleep or now - max(self.used, self.modified, self.done_at) >= IDLE_SECONDS
+        return done
+
+    def wake(self, done_at: float) -> None:
+        """Make what was asleep ready again: Pending until then."""
+        self.under_way, self.done_at = "creating", done_at
+        self.asleep, self.waking = False, True
 
     def state(self, packages: Packages) -> dict[str, str]:
         """State and LastUpdateStatus, each with reason and code, as FunctionConfiguration has them."""
-        busy = {"Reason": "The function is being created.", "ReasonCode": "Creating"}
         if self.under_way == "creating":
-            return {"State": "Pending", **{f"State{k}": v for k, v in busy.items()}}
-        if not packages.still_exists(self.code) and isinstance(self.code, ImageCode):
-            gone = f"The image {self.code.digest} was deleted from the repository {self.code.repository}."
-            return {
-                "State": "Failed",
-                "StateReason": gone,
-                "StateReasonCode": "ImageDeleted",
-                "LastUpdateStatus": "Successful",
-            }
+            if self.waking:
+                return _status("State", "Pending", "The function is being restored.", "Restoring")
+            return _status("State", "Pending", "The function is being created.", "Creating")
         if self.under_way == "updating":
-            return {
-                "State": "Active",
-                "LastUpdateStatus": "InProgress",
-                **{f"LastUpdateStatus{k}": v for k, v in busy.items()},
-            }
-        return {"State": "Active", "LastUpdateStatus": "Successful"}
+            busy = _status("LastUpdateStatus", "InProgress", "The function is being created.", "Creating")
+            return {"State": "Active", **busy}
+        if self.failure:
+            return {"State": "Active", **_status("LastUpdateStatus", "Failed", self.failure, "ImageDeleted")}
+        if not packages.still_exists(self.code):
+            state = _status("State", "Failed", self._gone(), "ImageDeleted")
+        elif self.asleep:
+            state = _status("State", "Inactive", "The function is idle.", "Idle")
+        else:
+            state = {"State": "Active"}
+        return {**state, "LastUpdateStatus": "Successful"}
+
+    def _gone(self) -> str:
+        if not isinstance(self.code, ImageCode):
+            raise TypeError(f"only an image can go, not {type(self.code).__name__}")
+        return f"The image {self.code.digest} was deleted from the repository {self.code.repository}."
 
     def describe(self) -> dict[str, Any]:
         """FunctionConfiguration without the states, which lists leave out."""
@@ -138,6 +160,10 @@ class Version:
             "RevisionId": self.revision,
             "LastModified": moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}+0000",
         }
+
+
+def _status(member: str, status: str, reason: str, code: str) -> dict[str, str]:
+    return {member: status, f"{member}Reason": reason, f"{member}ReasonCode": code}
 
 
 @dataclass
@@ -178,11 +204,11 @@ class Function:
     event_configs: dict[str, EventConfig] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
 
-    def settle(self, now: float) -> str | None:
+    def settle(self, now: float, packages: Packages) -> str | None:
         """Finish what is due. The identity of what `$LATEST` runs no longer, if there is one."""
         for version in self.versions.values():
-            version.settle(now)
-        if not self.latest.settle(now):
+            version.settle(now, packages)
+        if not self.latest.settle(now, packages) or self.latest.failure:
             return None
         replaced, self.serving = self.serving, replace(self.latest)
         return replaced.identity if replaced.identity != self.serving.identity else None
@@ -222,11 +248,12 @@ def require_revision(expected: str | None, actual: str) -> None:
 class Catalog:
     """Every function of the account, behind one lock; what is due is settled before anybody looks."""
 
-    def __init__(self, clock: Callable[[], float], retire: Callable[[str], None]) -> None:
+    def __init__(self, clock: Callable[[], float], retire: Callable[[str], None], packages: Packages) -> None:
         """`retire` is told each identity that runs no longer."""
         self._lock = threading.RLock()
         self._functions: dict[str, Function] = {}
         self._retire = retire
+        self._packages = packages
         self.clock = clock
 
     @contextmanager
@@ -234,7 +261,7 @@ class Catalog:
         with self._lock:
             now = self.clock()
             for function in self._functions.values():
-                if replaced := function.settle(now):
+                if replaced := function.settle(now, self._packages):
                     self._retire(replaced)
             yield self._functions
 

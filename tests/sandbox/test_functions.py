@@ -518,6 +518,56 @@ def test_a_function_whose_image_was_deleted_fails_until_it_gets_another(there: W
     assert configuration(there)["State"] == "Active"
 
 
+def test_an_update_whose_image_is_deleted_meanwhile_fails_and_the_old_code_serves_on(there: World) -> None:
+    # given
+    there.create("v1")
+    there.update("v2")
+    during = configuration(there)
+
+    # when
+    del there.images.stored[there.images.tags["v2"]]
+    still = configuration(there)
+    there.wait(6)
+    failed = configuration(there)
+    served = json.loads(there.aws.invoke(FunctionName="service")["Payload"].read())["code"]
+    there.update("v3")
+    there.wait(6)
+
+    # then
+    assert (still["State"], still["LastUpdateStatus"]) == ("Active", "InProgress")
+    assert (failed["State"], failed["LastUpdateStatus"]) == ("Active", "Failed")
+    assert failed["LastUpdateStatusReasonCode"] == "ImageDeleted"
+    assert failed["RevisionId"] != during["RevisionId"]
+    assert served == there.images.tags["v1"].removeprefix("sha256:")
+    assert configuration(there)["LastUpdateStatus"] == "Successful"
+
+
+def test_an_image_that_nobody_invoked_for_weeks_has_to_be_woken(there: World) -> None:
+    # given
+    there.create("v1", Publish=True)
+    there.wait(20 * 86_400)
+    asleep = configuration(there, Qualifier="1")
+
+    # when
+    refused = refusal(there.aws.invoke, FunctionName="service", Qualifier="1")
+    waking = configuration(there, Qualifier="1")
+    there.wait(2)
+
+    # then
+    assert (asleep["State"], asleep["StateReasonCode"]) == ("Inactive", "Idle")
+    assert refused[:2] == (409, "ResourceConflictException")
+    assert (waking["State"], waking["StateReasonCode"]) == ("Pending", "Restoring")
+    assert configuration(there, Qualifier="1")["State"] == "Active"
+    assert there.aws.invoke(FunctionName="service", Qualifier="1")["StatusCode"] == 200
+
+
+def test_an_image_that_is_invoked_stays_awake(there: World) -> None:
+    there.create("v1", Publish=True)
+    for _ in range(4):
+        there.wait(10 * 86_400)
+        assert there.aws.invoke(FunctionName="service", Qualifier="1")["StatusCode"] == 200
+
+
 def test_an_architecture_left_out_of_an_update_becomes_the_default(there: World) -> None:
     # given
     there.create("v1", Architectures=["arm64"])

@@ -84,7 +84,7 @@ BUGS = (
     _bug(
         "a lease can be taken before it expires",
         WORLD,
-        "if self.held_lease and self.held_lease.expires > now and",
+        "if held and held.holder != holder and",
         "if False and",
     ),
     _bug(

@@ -138,7 +138,7 @@ def test_a_deployer_is_killed_when_its_time_is_over() -> None:
 
 
 def test_one_that_stood_still_for_longer_than_its_lease_finds_it_gone() -> None:
-    late = Fault("event 1", "record", 1, "frozen", seconds=500)
+    late = Fault("event 1", "record", 2, "frozen", seconds=500)
 
     told = story(Plan(1, PUSHED, faults=(late,)))
 
