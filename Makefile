@@ -52,6 +52,14 @@ test: $(READY) ## all tests
 	@# Each worker takes its tests in one piece, so that what a module sets up is set up once.
 	@$(RUN) pytest -n auto --dist worksteal
 
+.PHONY: simulate
+simulate: $(READY) ## the whole deployer through SCHEDULES=10000 of crashes, races and faults; SEED=1 for the same again
+	@$(RUN) tests.simulation $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(SEED),--seed $(SEED))
+
+.PHONY: planted
+planted: $(READY) ## plant bugs, one at a time, and see the simulation catch each
+	@$(RUN) tests.simulation.planted
+
 .PHONY: coverage
 coverage: $(READY) ## line and branch coverage of the core, which must be 100 %
 	@$(RUN) coverage run -m pytest -q tests/unit tests/stories
@@ -97,6 +105,11 @@ docs: $(READY) ## draw again what documents show of the code
 	@$(RUN) docs.draw_phases
 	@$(RUN) docs.draw_iam
 	@$(RUN) docs.draw_costs
+
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz: $(READY) ## throw what atheris makes at every entry for SECONDS in all; DRAW=1 writes the figures down
+	@$(RUN) tests.fuzz --seconds $(SECONDS) $(if $(DRAW),--draw)
 
 .PHONY: mutate
 mutate: $(READY) ## break every decision in rollout.py and see a test notice (a minute)

@@ -1,7 +1,8 @@
 """The `deployer` command, for people and for CI. Nothing that runs on Lambda imports it.
 
-One verb is one file in `deployer/commands/` with one function of the verb's name. Only the file of the verb
-that was asked for is loaded, and it imports what it needs when it runs: starting must not cost a second.
+One verb is one file in `deployer/commands/` with one function of the verb's name, hyphens apart. Only the
+file of the verb that was asked for is loaded, and it imports what it needs when it runs: starting must not
+cost a second.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from importlib import import_module
 
 import click
 
-from deployer.commands.parts.target import Target
+from deployer.commands.parts.target import Target, plain
 
 # In the order in which help lists them.
-VERBS = ("push", "wait", "checks")
+VERBS = ("push", "wait", "checks", "dead-letters")
 INTERRUPTED, UNEXPECTED = 130, 2  # as a shell reports a program that Ctrl-C ended: 128 and SIGINT's number
 
 
@@ -29,7 +30,8 @@ class _Verbs(click.Group):
         """The verb, loaded now; None if there is none of this name."""
         if cmd_name not in VERBS:
             return None
-        verb: click.Command = getattr(import_module(f"deployer.commands.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        verb: click.Command = getattr(import_module(f"deployer.commands.{name}"), name)
         return verb
 
     def invoke(self, ctx: click.Context) -> object:
@@ -43,7 +45,7 @@ class _Verbs(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the exit code must not say "reverted"
-            told = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+            told = plain(f"{type(error).__name__}: {error}")
             click.echo(f"deployer: something unexpected went wrong: {told}", err=True)
             ctx.exit(UNEXPECTED)
         except KeyboardInterrupt:

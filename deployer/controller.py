@@ -7,17 +7,19 @@ the next event, the next sweep) goes on from what is really there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
-from deployer import rollout
+from deployer import orders, rollout
 from deployer.message import about_alarm, compose
 from deployer.model import (
     Alarm,
+    Asked,
     Book,
+    Command,
     Deployment,
     Hold,
     Image,
@@ -27,11 +29,14 @@ from deployer.model import (
     Phase,
     Situation,
     Source,
+    Version,
     View,
     deployment_id,
 )
+from deployer.orders import Senseless
 from deployer.ports import (
     Answer,
+    AskedBefore,
     Clock,
     Function,
     Lease,
@@ -50,6 +55,10 @@ from deployer.smoke import INVOCATION_SECONDS, Check, run_checks
 RESERVE_SECONDS = INVOCATION_SECONDS + 10
 # Among so many of the last deployments a late event looks for a sweep that was quicker.
 _RECENT = 10
+# Among so many a rollback looks for the last good version.
+_REMEMBERED = 100
+# So often a command is decided again when somebody changes what it is about.
+_DECISIONS = 5
 # So many undelivered messages are tried again in one invocation, after its work.
 _MOST_NOTICES = 3
 # A lease outlives its holder by this much, so that a holder that is being stopped cannot meet its successor.
@@ -99,10 +108,6 @@ class Journal:
         """What is live, or was before, has no tag that keeps it from expiring; the sweep tries again."""
 
 
-class Senseless(Exception):
-    """A command that makes no sense as things are; the message says why, for the person who gave it."""
-
-
 class Controller:
     """Brings the service to what was pushed, one deployment at a time."""
 
@@ -123,39 +128,94 @@ class Controller:
             self.journal.note("this push was noted before", deployment)
         self.settle()
 
-    def retry(self, image: Image, by: str, event_id: str) -> Deployment:
-        """Deploy an image although it is in quarantine. The quarantine is lifted when it is live."""
-        now = self.clock.now()
-        asked = Deployment(deployment_id(now, event_id), image, Source.RETRY, now)
-        # A command whose caller lost patience comes again: it is still the same wish.
-        same = (d for d in self.ledger.look().open if d.source is Source.RETRY and d.image == image)
-        deployment = next(same, asked)
-        self.journal.note(f"{by} retries {image}", deployment)
-        self.push(deployment)
-        return self.ledger.find(deployment.id) or deployment
-
-    def hold(self, by: str, because: str) -> Hold:
+    def hold(self, asked: Asked) -> Hold:
         """Freeze deployments. One that is under way ends first; no other begins.
 
-        Raises `Senseless` if somebody holds them already: two reasons need two people to agree.
+        All commands raise `Senseless` when they make no sense as things are, and are followed once however
+        often the same request comes.
         """
-        hold = Hold(by, because, self.clock.now())
-        if not self.ledger.hold(hold):
-            held = self.ledger.look().hold
-            whose = f"by {held.by} ({held.because})" if held else "by somebody who resumed just now"
-            raise Senseless(f"deployments are held already, {whose}; resume first to hold for another reason")
-        self.journal.note(f"{by} holds deployments: {because}")
-        return hold
+        command = self._follow(asked, lambda book, now: orders.hold(asked, book, now), self.ledger.hold)
+        return _hold_of(command)
 
-    def resume(self, by: str) -> Hold:
-        """Lift the hold, and take up what was pushed meanwhile. Raises `Senseless` if there is none."""
-        held = self.ledger.look().hold
-        if held is None:
-            raise Senseless("nothing is held, so there is nothing to resume")
-        self.ledger.resume()
-        self.journal.note(f"{by} lifted the hold by {held.by} ({held.because})")
+    def resume(self, asked: Asked) -> Hold:
+        """Lift the hold, and take up what was pushed meanwhile."""
+        command = self._follow(asked, lambda book, now: orders.resume(asked, book, now), self.ledger.resume)
         self.sweep()
-        return held
+        return _hold_of(command)
+
+    def abort(self, asked: Asked, deployment: str | None) -> Deployment:
+        """Turn round the deployment that is under way, and see to it that it ends."""
+        return self._see_to(
+            self._follow(
+                asked, lambda book, now: orders.abort(asked, book, now, deployment), self.ledger.abort
+            )
+        )
+
+    def deploy(self, asked: Asked, image: Image, source: Source, passes: str | None) -> Deployment:
+        """Deploy an image by its digest: `source` is DEPLOY or RETRY. `passes` names the hold it may pass."""
+
+        def decide(book: Book, now: datetime) -> Command:
+            quarantine = self.ledger.quarantine(image.digest)
+            return orders.deploy(asked, book, now, image, source, passes=passes, quarantine=quarantine)
+
+        # Whoever lost patience with a command gives it again: while it is open, it is still the same wish.
+        for same in self.ledger.look().open:
+            if same.source is source and same.image == image and self.ledger.command(asked.request) is None:
+                self.settle()
+                return self.ledger.find(same.id) or same
+        return self._see_to(self._follow(asked, decide, self.ledger.ask))
+
+    def rollback(self, asked: Asked, to: str | Image | None) -> Deployment:
+        """Take users back, and hold deployments. `to` is the number of a version, an image that was live, or
+        None for the last version that was good."""
+
+        def decide(book: Book, now: datetime) -> Command:
+            live = self.ports.function.live()
+            target = self._target(live, to)
+            quarantine = self.ledger.quarantine(target.image.digest) if target and to else None
+            named = to is not None
+            return orders.rollback(asked, book, now, live, target, quarantine=quarantine, named=named)
+
+        return self._see_to(self._follow(asked, decide, self.ledger.ask))
+
+    def _target(self, live: Version, to: str | Image | None) -> Version | None:
+        history = self.ledger.history(_REMEMBERED)
+        if to is None:
+            for version in orders.earlier(live, history):
+                digest = version.image.digest
+                if digest not in self.service.placeholders and self.ledger.quarantine(digest) is None:
+                    return version
+            return None
+        number = orders.version_of(to.digest, history) if isinstance(to, Image) else to
+        if number is None:
+            raise Senseless(f"{to} was not live in the last {_REMEMBERED} deployments: deploy it instead")
+        try:
+            return self.ports.function.version(number)
+        except Refused as error:
+            raise Senseless(f"there is no version {number} to go back to: {error}") from error
+
+    def _follow(
+        self, asked: Asked, decide: Callable[[Book, datetime], Command], write: Callable[[Command], bool]
+    ) -> Command:
+        """Decide a command and write it down, or find that its request was followed before."""
+        for _ in range(_DECISIONS):
+            known = self.ledger.command(asked.request)
+            if known:
+                self.journal.note(f"request {asked.request} to {known.verb} was followed before")
+                return known
+            command = decide(self.ledger.look(), self.clock.now())
+            with suppress(AskedBefore):
+                if write(command):
+                    self.journal.note(f"{asked.by} asks to {command.verb}: {asked.because}")
+                    return command
+        raise Senseless("things change faster than the command can be decided; look again, and ask again")
+
+    def _see_to(self, command: Command) -> Deployment:
+        self.settle()
+        deployment = self.ledger.find(command.deployment) if command.deployment else None
+        if deployment is None:
+            raise Senseless(f"request {command.asked.request} was to {command.verb}, not about a deployment")
+        return deployment
 
     def alarm(self, alarm: Alarm) -> None:
         """Tell people of an alarm of the service, next to the release that users are on.
@@ -191,16 +251,12 @@ class Controller:
             pass
 
     def sweep(self) -> None:
-        """Settle, and look what no event has told: where the release tag is, and where the marks are.
+        """Settle, and look what no event has told: where the release tag is, where the marks are, and whether
+        somebody changed the function's settings.
 
         Only a sweep asks the tag: whoever has just worked would see the next push before its event comes.
         """
-        book = self.ledger.look()
-        if (
-            self._work_waits(book)
-            or self._tag_tells(book)
-            or _marks_due(self.service, self.ports, self.journal)
-        ):
+        if self._something_waits():
             # Marks that cannot be set now are tried again by the next sweep, not here.
             while self._settle_under_lease(sweeps=True) and self._work_waits(self.ledger.look()):
                 pass
@@ -211,14 +267,25 @@ class Controller:
         """Is there a request or a notice? Asked again after a lease: somebody may have seen us and left."""
         return bool(book.open) or any(rollout.due(notice, self.clock.now()) for notice in book.notices)
 
-    def _tag_tells(self, book: Book) -> bool:
-        """Does the release tag point at something that no request is for?"""
+    def _something_waits(self) -> bool:
+        """Is there anything that only the lease can settle? Reads only: a quiet service's sweep ends here."""
+        book = self.ledger.look()
+        if self._work_waits(book):
+            return True
         try:
             tagged = self.ports.registry.tagged(self.service.release_tag)
+            latest, live = self.ports.function.latest(), self.ports.function.live()
         except Refused as error:
             self.journal.note(rollout.refusal(None, str(error)))
             return False
-        return rollout.sweep_finds(book, tagged)
+        except LookAgain as error:
+            self.journal.note(f"looking again under the lease: {error}")
+            return True
+        return (
+            rollout.sweep_finds(book, tagged)
+            or bool(rollout.settings_due(book, latest, live, self.service.placeholders))
+            or bool(_marks_due(self.service, self.ports, self.journal))
+        )
 
     def _settle_under_lease(self, *, sweeps: bool) -> bool:
         """True if it ran out of work rather than of time or of its lease."""
@@ -298,7 +365,7 @@ class _Turns:
         if not book.open and not self.sweeps:
             return False
         try:
-            tagged = self.registry.tagged(self.service.release_tag)
+            tagged = self._tagged(book.open)
         except Refused as error:
             for request in book.open:
                 self._end(rollout.blinded(request, self._refusal(None, error), self.clock.now()), book)
@@ -322,15 +389,37 @@ class _Turns:
             self.ledger.forget(self.lease, request)
         return bool(doubles)
 
+    def _tagged(self, waiting: Sequence[Deployment]) -> str | None:
+        """Where the release tag is. Not asked for what a person wants: a registry that does not answer must
+        not be in a rollback's way."""
+        if any(request.source in rollout.ASKED for request in waiting):
+            return None
+        return self.registry.tagged(self.service.release_tag)
+
     def _sweep(self, book: Book, tagged: str | None) -> bool:
-        """Take up what the release tag points at, if no event ever told us."""
-        if tagged is None or not rollout.sweep_finds(book, tagged):
-            return False
+        """Take up what the release tag points at, or settings that changed, if no event ever told us."""
         now = self.clock.now()
-        image = Image(self.service.repository, tagged)
-        deployment = Deployment(deployment_id(now, f"{tagged} {now}"), image, Source.SWEEP, now)
-        self.journal.note(f"{self.service.release_tag} points at {image}, and no event said so", deployment)
-        return self.ledger.request(deployment)
+        if tagged and rollout.sweep_finds(book, tagged):
+            image = Image(self.service.repository, tagged)
+            found = Deployment(deployment_id(now, f"{tagged} {now}"), image, Source.SWEEP, now)
+            self.journal.note(f"{self.service.release_tag} points at {image}, and no event said so", found)
+            return self.ledger.request(found)
+        try:
+            latest, live = self.function.latest(), self.function.live()
+        except Refused as error:
+            self._refusal(None, error)
+            return False
+        settings = rollout.settings_due(book, latest, live, self.service.placeholders)
+        if settings:
+            fingerprint = latest.configuration.fingerprint
+            found = replace(
+                Deployment(deployment_id(now, f"{fingerprint} {now}"), live.image, Source.CONFIGURATION, now),
+                why=f"changed: {', '.join(settings)}",
+                configuration=fingerprint,
+            )
+            self.journal.note(f"somebody changed the function's {', '.join(settings)}", found)
+            return self.ledger.request(found)
+        return False
 
     def _mark(self) -> None:
         """Put the protecting tags where they are missing. Failing to is in nobody's way: a sweep will try."""
@@ -358,9 +447,10 @@ class _Turns:
         self.refused = self.missed = None
         self.journal.step(deployment, step)
         after = rollout.advance(view, step)
-        if after != deployment:
-            begins = deployment.phase is Phase.REQUESTED and after.phase is Phase.UPDATING
-            self._write_down(after, book, begins=begins)
+        # A write that is tried again is fenced again, between what was read for it and itself: who has lost
+        # the lease must not act on a world that its successor has changed meanwhile.
+        if after != deployment or isinstance(step.action, UpdateCode | Publish | PointLive):
+            self._write_down(after, book, begins=rollout.begins(deployment, after.phase))
         try:
             done = self._perform(step.action, after)
         except Refused as error:
@@ -384,15 +474,10 @@ class _Turns:
             self.ledger.record(self.lease, deployment, begins=begins)
 
     def _end(self, deployment: Deployment, book: Book) -> None:
-        self.ledger.end(
-            self.lease,
-            deployment,
-            settles=rollout.settles(deployment, held=book.hold is not None),
-            quarantine=rollout.quarantines(deployment),
-            pardon=rollout.pardons(deployment),
-        )
-        self.journal.ended(deployment)
-        self._tell(Notice(deployment))
+        conclusion = rollout.conclude(deployment, book, self.service.limits, self.clock.now())
+        self.ledger.end(self.lease, conclusion)
+        self.journal.ended(conclusion.deployment)
+        self._tell(Notice(conclusion.deployment))
 
     def _tell_again(self) -> None:
         """What could not be delivered before: some of it, now that the work is done, while there is time."""
@@ -433,11 +518,19 @@ class _Turns:
             live=live,
             newer=self._newer(deployment, book),
             hold=book.hold,
+            abort=next((each for each in book.aborts if each.deployment == deployment.id), None),
             live_revision=self.function.live_revision(live.number) if moving else None,
             refused=self.refused,
             missed=self.missed,
             placeholders=self.service.placeholders,
         )
+        if phase is Phase.REQUESTED and deployment.source is Source.ROLLBACK and deployment.version:
+            return replace(
+                view,
+                quarantine=self.ledger.quarantine(digest),
+                way_back=self._present(deployment.image),
+                candidate=self.function.version(deployment.version),
+            )
         if phase is Phase.REQUESTED:
             return replace(
                 view,
@@ -468,9 +561,11 @@ class _Turns:
         """A request that makes going on with `deployment` pointless. The tag is read only if it matters."""
         if deployment.phase not in (Phase.REQUESTED, Phase.UPDATING, Phase.VERIFYING):
             return None
-        if not any(request.phase is Phase.REQUESTED and request != deployment for request in book.open):
+        waiting = [each for each in book.open if each.phase is Phase.REQUESTED and each != deployment]
+        if not waiting:
             return None
-        return rollout.newer(deployment, book.open, self.registry.tagged(self.service.release_tag))
+        rollbacks = [each for each in waiting if each.source is Source.ROLLBACK]
+        return rollout.newer(deployment, waiting, self._tagged([deployment, *rollbacks]))
 
     # -- perform: one write ----------------------------------------------------------------------------------
 
@@ -481,7 +576,9 @@ class _Turns:
                 self.function.update_code(image, architecture, revision)
                 return rollout.record_update(deployment, self.clock.now())
             case Publish(image, revision):
-                return replace(deployment, version=self.function.publish(image, revision).number)
+                version = self.function.publish(image, revision)
+                fingerprint = version.configuration.fingerprint
+                return replace(deployment, version=version.number, configuration=fingerprint)
             case RunChecks():
                 verdict = run_checks(self.service.checks, partial(self._invoke, action), self.clock)
                 return rollout.record_verdict(deployment, verdict)
@@ -499,6 +596,12 @@ class _Turns:
         if answer.executed_version != checks.version:
             raise LookAgain(f"version {answer.executed_version} answered instead of {checks.version}")
         return answer
+
+
+def _hold_of(command: Command) -> Hold:
+    if command.hold is None:
+        raise Senseless(f"request {command.asked.request} was to {command.verb}, not about a hold")
+    return command.hold
 
 
 def _marks_due(service: Service, ports: Ports, journal: Journal) -> tuple[MarkImage, ...]:

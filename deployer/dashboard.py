@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import page, settings
+from deployer import log, page, settings
 from deployer.aws import clients
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
@@ -24,7 +24,7 @@ from deployer.aws.record import BadRecord
 from deployer.model import Book, Deployment, Version
 from deployer.ports import LookAgain, Refused
 
-logger = Logger()
+logger = Logger(json_serializer=log.serialized)
 T = TypeVar("T")
 
 DESCRIPTION = f"""\
@@ -62,6 +62,7 @@ def _settings() -> settings.DashboardSettings:
 
 
 @logger.inject_lambda_context(clear_state=True)
+@log.discreet_exceptions()
 def on_widget(event: object, context: LambdaContext) -> str:  # noqa: ARG001  Lambda hands it over
     """The page as HTML; for `{"describe": true}`, what the widget is, as Markdown.
 

@@ -11,12 +11,13 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from deployer.model import Alarm, BadDigest, Image, require_digest
-from deployer.text import printable
+from deployer.model import Alarm, Asked, BadDigest, Image, require_digest
+from deployer.text import printable, shown
 
 # A tag as the registry allows it: https://github.com/opencontainers/distribution-spec, "Pulling manifests".
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _EVENT_ID = re.compile(r"[A-Za-z0-9-]{1,128}")  # a UUID, as EventBridge gives it
+_VERSION = re.compile(r"[1-9][0-9]{0,19}")  # a version's number; `$LATEST` is none
 _TEXT_CHARACTERS = 200
 
 
@@ -45,24 +46,51 @@ class AlarmRang:
 class HoldAsked:
     """A person wants deployments frozen."""
 
-    by: str
-    because: str
+    asked: Asked
 
 
 @dataclass(frozen=True)
 class ResumeAsked:
     """A person lifts the hold."""
 
-    by: str
+    asked: Asked
+
+
+@dataclass(frozen=True)
+class AbortAsked:
+    """A person wants the deployment that is under way turned round."""
+
+    asked: Asked
+    deployment: str | None  # the one that is meant; None: whichever it is
+
+
+@dataclass(frozen=True)
+class RollbackAsked:
+    """A person wants users back on an earlier version."""
+
+    asked: Asked
+    to: str | Image | None  # a version's number, an image that was live, or None: the last good one
+
+
+@dataclass(frozen=True)
+class DeployAsked:
+    """A person wants an image deployed."""
+
+    asked: Asked
+    image: Image
+    passes: str | None  # the id of the hold that may be passed
 
 
 @dataclass(frozen=True)
 class RetryAsked:
-    """A person wants a digest deployed, although it may be in quarantine."""
+    """A person wants an image deployed, although it may be in quarantine."""
 
+    asked: Asked
     image: Image
-    by: str
-    event_id: str
+    passes: str | None
+
+
+CommandAsked = HoldAsked | ResumeAsked | AbortAsked | RollbackAsked | DeployAsked | RetryAsked
 
 
 @dataclass(frozen=True)
@@ -80,7 +108,7 @@ class BadCommand(ValueError):
     """A command that cannot be followed; the message tells the person who gave it why."""
 
 
-Meaning = PushSeen | SweepDue | AlarmRang | HoldAsked | ResumeAsked | RetryAsked | Ignored
+Meaning = PushSeen | SweepDue | AlarmRang | CommandAsked | Ignored
 
 
 def parse(event: object, *, repository: str, account: str, release_tag: str, request_id: str) -> Meaning:
@@ -95,7 +123,7 @@ def parse(event: object, *, repository: str, account: str, release_tag: str, req
     if source == "aws.cloudwatch" and kind == "CloudWatch Alarm State Change":
         return _alarm(event, account)
     if source != "aws.ecr" or kind != "ECR Image Action":
-        return Ignored(f"neither a push nor an alarm: source {source!r:.80}, detail-type {kind!r:.80}")
+        return Ignored(f"neither a push nor an alarm: source {shown(source)}, detail-type {shown(kind)}")
     return _push(event, repository, account, release_tag)
 
 
@@ -105,21 +133,21 @@ def _push(event: dict[object, object], repository: str, account: str, release_ta
         raise Unreadable("the registry's event has no detail")
     action, result = detail.get("action-type"), detail.get("result")
     if action != "PUSH" or result != "SUCCESS":
-        return Ignored(f"not a successful push: action {action!r:.80}, result {result!r:.80}")
+        return Ignored(f"not a successful push: action {shown(action)}, result {shown(result)}")
     if event.get("account") != account:
-        return Ignored(f"another account: {event.get('account')!r:.80}")
+        return Ignored(f"another account: {shown(event.get('account'))}")
     if detail.get("repository-name") != repository:
-        return Ignored(f"another repository: {detail.get('repository-name')!r:.80}")
+        return Ignored(f"another repository: {shown(detail.get('repository-name'))}")
     tag = detail.get("image-tag")
     if tag is None or tag == "":
         return Ignored("an image without a tag")
     if not isinstance(tag, str) or not _TAG.fullmatch(tag):
-        raise Unreadable(f"not an image tag: {tag!r:.80}")
+        raise Unreadable(f"not an image tag: {shown(tag)}")
     if tag != release_tag:
         return Ignored(f"tag {tag} is not the release tag {release_tag}")
     event_id = event.get("id")
     if not isinstance(event_id, str) or not _EVENT_ID.fullmatch(event_id):
-        raise Unreadable(f"the push event has no id: {event_id!r:.80}")
+        raise Unreadable(f"the push event has no id: {shown(event_id)}")
     return PushSeen(_image(repository, detail.get("image-digest")), _time(event.get("time")), event_id)
 
 
@@ -129,33 +157,79 @@ def _alarm(event: dict[object, object], account: str) -> Meaning:
     if not isinstance(detail, dict) or not isinstance(state, dict):
         raise Unreadable("the alarm's event has no detail, or its detail no state")
     if event.get("account") != account:
-        return Ignored(f"another account: {event.get('account')!r:.80}")
+        return Ignored(f"another account: {shown(event.get('account'))}")
     if state.get("value") != "ALARM":
-        return Ignored(f"the alarm is not red: {state.get('value')!r:.80}")
+        return Ignored(f"the alarm is not red: {shown(state.get('value'))}")
     name, reason = detail.get("alarmName"), state.get("reason")
     if not isinstance(name, str) or not name.strip():
-        raise Unreadable(f"the alarm has no name: {name!r:.80}")
+        raise Unreadable(f"the alarm has no name: {shown(name)}")
     because = _line(reason) if isinstance(reason, str) else "no reason given"
     return AlarmRang(Alarm(_line(name), because, _time(state.get("timestamp") or event.get("time"))))
 
 
-def _command(event: dict[object, object], repository: str, request_id: str) -> Meaning:
-    match event["command"]:
+# What each command takes, beside "command", "by" and "request", and which of it must be there.
+_TAKES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
+    "hold": (frozenset({"because"}), frozenset({"because"})),
+    "resume": (frozenset({"because"}), frozenset()),
+    "abort": (frozenset({"because", "deployment"}), frozenset({"because"})),
+    "rollback": (frozenset({"because", "to"}), frozenset({"because"})),
+    "deploy": (frozenset({"because", "digest", "hold"}), frozenset({"because", "digest"})),
+    "retry": (frozenset({"because", "digest", "hold"}), frozenset({"digest"})),
+}
+
+
+def _command(event: dict[object, object], repository: str, request_id: str) -> CommandAsked:
+    verb = event["command"]
+    if not isinstance(verb, str) or verb not in _TAKES:
+        raise BadCommand(f"unknown command {shown(verb)}; known are {', '.join(_TAKES)}")
+    takes, needs = _TAKES[verb]
+    for key in event:
+        if key not in takes | {"command", "by", "request"}:
+            raise BadCommand(
+                f"{verb} takes no {shown(key)}; it takes {', '.join(sorted(takes | {'by', 'request'}))}"
+            )
+    by = _text(event, "by", "who does this")
+    because = _text(event, "because", "why") if "because" in needs or "because" in event else ""
+    asked = Asked(_id(event, "request") or request_id, by, because)
+    match verb:
         case "hold":
-            return HoldAsked(_text(event, "by"), _text(event, "because"))
+            return HoldAsked(asked)
         case "resume":
-            return ResumeAsked(_text(event, "by"))
-        case "retry":
-            return RetryAsked(_wanted_image(repository, event), _text(event, "by"), request_id)
-        case other:
-            raise BadCommand(f"unknown command {other!r:.80}; known are hold, resume and retry")
+            return ResumeAsked(asked)
+        case "abort":
+            return AbortAsked(asked, _id(event, "deployment"))
+        case "rollback":
+            return RollbackAsked(asked, _target(event, repository))
+        case "deploy":
+            return DeployAsked(asked, _wanted_image(repository, event, "digest"), _id(event, "hold"))
+        case _:
+            return RetryAsked(asked, _wanted_image(repository, event, "digest"), _id(event, "hold"))
 
 
-def _text(event: dict[object, object], key: str) -> str:
+def _text(event: dict[object, object], key: str, what: str) -> str:
     value = event.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise BadCommand(f'the command needs "{key}", a text: who does this, or why')
+        raise BadCommand(f'the command needs "{key}", a text: {what}')
     return _line(value)
+
+
+def _id(event: dict[object, object], key: str) -> str | None:
+    """An id of the deployer's own making, or of the caller's; None if it is not there."""
+    value = event.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _EVENT_ID.fullmatch(value):
+        raise BadCommand(f'"{key}" is an id, of letters, digits and hyphens, not {shown(value)}')
+    return value
+
+
+def _target(event: dict[object, object], repository: str) -> str | Image | None:
+    to = event.get("to")
+    if to is None or (isinstance(to, str) and _VERSION.fullmatch(to)):
+        return to
+    if isinstance(to, str) and to.startswith("sha256:"):
+        return _wanted_image(repository, event, "to")
+    raise BadCommand(f'"to" is the number of a version, or the whole digest of an image, not {shown(to)}')
 
 
 def _line(text: str) -> str:
@@ -166,30 +240,30 @@ def _line(text: str) -> str:
 
 def _image(repository: str, digest: object) -> Image:
     if not isinstance(digest, str):
-        raise Unreadable(f"the digest is missing or not a text: {digest!r:.80}")
+        raise Unreadable(f"the digest is missing or not a text: {shown(digest)}")
     try:
         return Image(repository, require_digest(digest))
     except BadDigest as error:
         raise Unreadable(str(error)) from None
 
 
-def _wanted_image(repository: str, event: dict[object, object]) -> Image:
+def _wanted_image(repository: str, event: dict[object, object], key: str) -> Image:
     try:
-        return _image(repository, event.get("digest"))
+        return _image(repository, event.get(key))
     except Unreadable as error:
-        raise BadCommand(f'{error}; "digest" takes the whole digest of an image that was pushed') from None
+        raise BadCommand(f'{error}; "{key}" takes the whole digest of an image that was pushed') from None
 
 
 def _time(text: object) -> datetime:
     if not isinstance(text, str):
-        raise Unreadable(f"the event has no time: {text!r:.80}")
+        raise Unreadable(f"the event has no time: {shown(text)}")
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise Unreadable(f"the event's time is not ISO 8601: {text!r:.80}") from None
+        raise Unreadable(f"the event's time is not ISO 8601: {shown(text)}") from None
     if time.tzinfo is None:
-        raise Unreadable(f"the event's time has no zone: {text!r:.80}")
+        raise Unreadable(f"the event's time has no zone: {shown(text)}")
     try:
         return time.astimezone(UTC)
     except OverflowError:
-        raise Unreadable(f"the event's time is out of range: {text!r:.80}") from None
+        raise Unreadable(f"the event's time is out of range: {shown(text)}") from None

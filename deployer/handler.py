@@ -17,28 +17,34 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import events, placeholder, settings
+from deployer import events, log, placeholder, settings
 from deployer.aws import clients
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.notifier import SnsNotifier
 from deployer.aws.registry import EcrRegistry
-from deployer.controller import Controller, Journal, Ports, Senseless, Service
+from deployer.controller import Controller, Journal, Ports, Service
 from deployer.events import (
+    AbortAsked,
     AlarmRang,
     BadCommand,
+    CommandAsked,
+    DeployAsked,
     HoldAsked,
     Ignored,
     PushSeen,
     ResumeAsked,
     RetryAsked,
+    RollbackAsked,
     SweepDue,
     Unreadable,
 )
-from deployer.model import Deployment, Limits, Notice, Source, deployment_id
+from deployer.model import Deployment, Hold, Limits, Notice, Source, deployment_id
+from deployer.orders import Senseless
+from deployer.ports import LookAgain, Refused
 from deployer.rollout import Step, Wait
 
-logger = Logger()
+logger = Logger(json_serializer=log.serialized)
 metrics = Metrics()
 tracer = Tracer()
 
@@ -121,7 +127,7 @@ def _controller(context: LambdaContext) -> Controller:
         checks=given.checks,
         # Of every architecture: `live` is still on the old one when the stack's has just been changed.
         placeholders=frozenset({given.placeholder_digest, *placeholder.digests()}),
-        limits=Limits(),
+        limits=Limits(reverts=given.hold_after_reverts),
     )
     ports = Ports(
         function=LambdaFunction(
@@ -138,6 +144,7 @@ def _controller(context: LambdaContext) -> Controller:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(capture_cold_start_metric=True)
+@log.discreet_exceptions()
 def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
     """Take one event or command; see `events.py` for what they are."""
     given = _settings()
@@ -161,12 +168,19 @@ def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
     if isinstance(meaning, Ignored):
         logger.info("ignored", extra={"because": meaning.because})
         return {"ignored": meaning.because}
-    try:
-        return _act(meaning, _controller(context))
-    except Senseless as error:
-        metrics.add_metric("CommandRefused", MetricUnit.Count, 1)
-        logger.info("a command that makes no sense now", extra={"because": str(error)})
-        return {"error": str(error)}
+    controller = _controller(context)
+    match meaning:
+        case PushSeen(image, pushed_at, event_id):
+            request = Deployment(deployment_id(pushed_at, event_id), image, Source.PUSH, pushed_at)
+            controller.push(request)
+            return {"deployment": request.id}
+        case SweepDue():
+            return _sweep(controller)
+        case AlarmRang(alarm):
+            controller.alarm(alarm)
+            return {"told": alarm.name}
+        case _:
+            return _follow(meaning, controller)
 
 
 def _sweep(controller: Controller) -> dict[str, Any]:
@@ -180,29 +194,36 @@ def _sweep(controller: Controller) -> dict[str, Any]:
     return {}
 
 
-def _act(
-    meaning: PushSeen | SweepDue | AlarmRang | HoldAsked | ResumeAsked | RetryAsked, controller: Controller
-) -> dict[str, Any]:
-    match meaning:
-        case PushSeen(image, pushed_at, event_id):
-            request = Deployment(deployment_id(pushed_at, event_id), image, Source.PUSH, pushed_at)
-            controller.push(request)
-            return {"deployment": request.id}
-        case SweepDue():
-            return _sweep(controller)
-        case AlarmRang(alarm):
-            controller.alarm(alarm)
-            return {"told": alarm.name}
-        case HoldAsked(by, because):
-            hold = controller.hold(by, because)
-            return {"held": {"by": hold.by, "because": hold.because, "since": hold.since.isoformat()}}
-        case ResumeAsked(by):
-            lifted = controller.resume(by)
-            return {"resumed": {"by": by, "held_by": lifted.by, "because": lifted.because}}
-        case RetryAsked(image, by, event_id):
-            deployment = controller.retry(image, by, event_id)
-            return {
-                "deployment": deployment.id,
-                "phase": deployment.phase,
-                "because": deployment.because,
-            }
+def _follow(command: CommandAsked, controller: Controller) -> dict[str, Any]:
+    """A person waits for the answer, so whatever is in the way is one. The same request can be made again."""
+    try:
+        return _answer(command, controller)
+    except Senseless as error:
+        metrics.add_metric("CommandRefused", MetricUnit.Count, 1)
+        logger.info("a command that makes no sense now", extra={"because": str(error)})
+        return {"error": str(error)}
+    except (LookAgain, Refused) as error:
+        metrics.add_metric("CommandFailed", MetricUnit.Count, 1)
+        logger.error("a command could not be followed", extra={"because": str(error)})
+        return {"error": f"AWS did not let it be followed, or not to its end: {error}. Look, and ask again"}
+
+
+def _answer(command: CommandAsked, controller: Controller) -> dict[str, Any]:
+    match command:
+        case HoldAsked(asked):
+            return {"held": _told(controller.hold(asked))}
+        case ResumeAsked(asked):
+            return {"resumed": _told(controller.resume(asked))}
+        case AbortAsked(asked, which):
+            deployment = controller.abort(asked, which)
+        case RollbackAsked(asked, to):
+            deployment = controller.rollback(asked, to)
+        case DeployAsked(asked, image, passes):
+            deployment = controller.deploy(asked, image, Source.DEPLOY, passes)
+        case RetryAsked(asked, image, passes):
+            deployment = controller.deploy(asked, image, Source.RETRY, passes)
+    return {"deployment": deployment.id, "phase": deployment.phase, "because": deployment.because}
+
+
+def _told(hold: Hold) -> dict[str, str]:
+    return {"id": hold.id, "by": hold.by, "because": hold.because, "since": hold.since.isoformat()}

@@ -17,6 +17,7 @@ from deployer.model import (
     Moment,
     Phase,
     Situation,
+    Source,
     Verdict,
     Version,
 )
@@ -42,13 +43,14 @@ def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
     """
     outcome = _OUTCOME[deployment.phase]
     parts = [
-        f"{service}: release {_release(deployment)} {outcome}: {reason(deployment)}. {_users(deployment)}",
+        f"{service}: {_what(deployment)} {outcome}: {reason(deployment)}. {_users(deployment)}",
+        _asked_by(deployment),
         _now(deployment),
         _why(deployment),
-        _next(deployment, service, deployer),
+        _next(deployment, deployer),
         _timeline(deployment),
     ]
-    subject = f"{service}: release {_release(deployment).replace('…', '')} {outcome}"
+    subject = f"{service}: {_what(deployment).replace('…', '')} {outcome}"
     return Message(subject, "\n\n".join(part for part in parts if part) + "\n", thread=deployment.id)
 
 
@@ -65,7 +67,7 @@ def about_alarm(
     parts = [
         first,
         _situation(situation, alarm),
-        _way_back(situation, alarm, service, deployer, placeholders),
+        _way_back(situation, alarm, deployer, placeholders),
     ]
     thread = brought_by.id if brought_by else alarm.name
     subject = f"{service}: alarm {alarm.name} went red"
@@ -116,9 +118,7 @@ def _situation(situation: Situation | None, alarm: Alarm) -> str:
     )
 
 
-def _way_back(
-    situation: Situation | None, alarm: Alarm, service: str, deployer: str, placeholders: frozenset[str]
-) -> str:
+def _way_back(situation: Situation | None, alarm: Alarm, deployer: str, placeholders: frozenset[str]) -> str:
     """What to do, as commands; only where it is known what they would do."""
     by = situation.brought_by if situation else None
     if situation is None or by is None or by.previous is None:
@@ -130,16 +130,10 @@ def _way_back(
         )
     if by.phase not in (Phase.SUCCEEDED, Phase.STUCK):
         return "Next: wait for its end. It comes as a message of its own; what fails is put back by itself."
-    hold = _command(deployer, command="hold", by="YOUR NAME", because=f"alarm {alarm.name}"[:100])
-    return "\n".join(
-        [
-            "Next: if the release is to blame, hold deployments and take users back:"
-            if situation.hold is None
-            else "Next: if the release is to blame, take users back:",
-            *([hold] if situation.hold is None else []),
-            _move_live(service, by.previous),
-            "Then push a fix, and resume.",
-        ]
+    back = _command(deployer, command="rollback", by="YOUR NAME", because=f"alarm {alarm.name}"[:100])
+    return (
+        "Next: if the release is to blame, take users back to the last good version, and hold deployments:\n"
+        f"{back}\nThen push a fix, and resume."
     )
 
 
@@ -150,6 +144,24 @@ def reason(deployment: Deployment) -> str:
     if deployment.phase is Phase.STUCK and deployment.failure:
         return f"{deployment.failure}. Then {deployment.because}"
     return deployment.because
+
+
+def _what(deployment: Deployment) -> str:
+    match deployment.source:
+        case Source.CONFIGURATION:
+            return f"new configuration of {_release(deployment)}"
+        case Source.ROLLBACK:
+            return f"rollback to version {deployment.version} ({deployment.image})"
+        case _:
+            return f"release {_release(deployment)}"
+
+
+def _asked_by(deployment: Deployment) -> str:
+    """Who wanted it, or what the sweep found."""
+    why = f": {deployment.why}" if deployment.why else ""
+    if deployment.by is None:
+        return f"Somebody{why}." if deployment.source is Source.CONFIGURATION else ""
+    return f"Asked for by {deployment.by}{why}."
 
 
 def _release(deployment: Deployment) -> str:
@@ -216,9 +228,27 @@ def _told(result: CheckResult) -> str:
     return f"  {result.name}: expected {result.expected}, got {result.actual} ({tries})"
 
 
-def _next(deployment: Deployment, service: str, deployer: str) -> str:
+def _next(deployment: Deployment, deployer: str) -> str:
     again = _command(deployer, command="retry", digest=deployment.image.digest, by="YOUR NAME")
+    resume = _command(deployer, command="resume", by="YOUR NAME")
+    if deployment.trips:
+        return (
+            "Deployments hold themselves now: this was one too many in a row that did not stay.\n"
+            "Next: find out why. With that mended, resume; what the release tag points at then is deployed, "
+            f"if it was not tried yet:\n{resume}"
+        )
     match deployment.phase:
+        case Phase.SUCCEEDED if deployment.source is Source.ROLLBACK:
+            return (
+                f"Deployments are held, so that no push undoes this. With the fix pushed, resume:\n{resume}"
+            )
+        case Phase.REVERTED if deployment.source is Source.ROLLBACK:
+            return "Next: name another version, or push a fix."
+        case Phase.REVERTED if deployment.source is Source.CONFIGURATION:
+            return (
+                "Next: put the settings right where they come from (template.yaml). Until then each new "
+                "release is verified with them, too."
+            )
         case Phase.REVERTED:
             return (
                 "Next: fix it and push again. If the image was not to blame, deploy the same one again:\n"
@@ -229,10 +259,16 @@ def _next(deployment: Deployment, service: str, deployer: str) -> str:
         case Phase.STUCK if _left_on_candidate(deployment) and deployment.previous:
             if deployment.no_way_back:
                 return "Next: there is no other version to go to. Push a fix; it deploys as always."
+            back = _command(
+                deployer,
+                command="rollback",
+                to=deployment.previous.number,
+                by="YOUR NAME",
+                because=f"deployment {deployment.id} is stuck",
+            )
             return (
-                f"Next: take users back to version {deployment.previous.number}:\n"
-                f"{_move_live(service, deployment.previous)}\n"
-                "Then push a fix; it deploys as always."
+                f"Next: take users back to version {deployment.previous.number}, and hold deployments:\n"
+                f"{back}\nThen push a fix, and resume."
             )
         case Phase.STUCK:
             return (
@@ -246,13 +282,6 @@ def _next(deployment: Deployment, service: str, deployer: str) -> str:
 def _left_on_candidate(deployment: Deployment) -> bool:
     live, previous = deployment.live, deployment.previous
     return bool(live and previous and live.number == deployment.version != previous.number)
-
-
-def _move_live(service: str, version: Version) -> str:
-    return (
-        f"    aws lambda update-alias --function-name {shlex.quote(service)} --name live "
-        f"--function-version {shlex.quote(version.number)} --routing-config AdditionalVersionWeights={{}}"
-    )
 
 
 def _command(deployer: str, **payload: str) -> str:

@@ -75,6 +75,25 @@ class VersionState(StrEnum):
 
 
 @dataclass(frozen=True)
+class Configuration:
+    """What a function is besides its code: memory, environment, network ... It is only ever compared.
+
+    `settings` are pairs of a setting's name and a hash of its value: an environment has secrets in it.
+    """
+
+    settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        """One word for all of it, to remember which one was tried."""
+        return hashlib.sha256(repr(self.settings).encode()).hexdigest()[:16]
+
+    def differences(self, other: Configuration) -> list[str]:
+        """The names of the settings that are not the same, sorted."""
+        return sorted({name for name, _ in set(self.settings).symmetric_difference(other.settings)})
+
+
+@dataclass(frozen=True)
 class Version:
     """A published version of the service function."""
 
@@ -82,6 +101,7 @@ class Version:
     image: Image
     state: VersionState = VersionState.ACTIVE
     reason: str = ""  # Lambda's own words when the state is FAILED
+    configuration: Configuration = Configuration()  # as it was read; what is remembered has none
 
 
 class UpdateStatus(StrEnum):
@@ -101,6 +121,7 @@ class Latest:
     revision: str  # RevisionId: goes with every write, so that a stale writer is refused
     architecture: str
     reason: str = ""  # Lambda's own words when the status is FAILED
+    configuration: Configuration = Configuration()
 
 
 @dataclass(frozen=True)
@@ -155,7 +176,10 @@ class Source(StrEnum):
 
     PUSH = "push"  # an event said that the release tag was pushed
     SWEEP = "sweep"  # the sweep found the release tag on a digest nobody had told us about
-    RETRY = "retry"  # a person wants this digest, whatever was before
+    CONFIGURATION = "configuration"  # the sweep found $LATEST's configuration changed under the live image
+    RETRY = "retry"  # a person wants this digest, although it may be in quarantine
+    DEPLOY = "deploy"  # a person wants this digest
+    ROLLBACK = "rollback"  # a person wants users back on an earlier version
 
 
 @dataclass(frozen=True)
@@ -177,14 +201,21 @@ class Deployment:
     requested_at: datetime
     phase: Phase = Phase.REQUESTED
     timeline: tuple[Moment, ...] = ()
+    by: str | None = None  # the person who asked for it; None: nobody did
+    why: str | None = None  # in that person's words
+    passes: str | None = None  # the id of the hold that it may pass
+    leaving: str | None = None  # of a rollback: the version that it is meant to leave; None: any
     previous: Version | None = None  # live when this deployment began to touch the function
-    version: str | None = None  # the candidate's version number, once published
+    version: str | None = None  # the candidate's version number, once published; a rollback's from the start
+    configuration: str | None = None  # fingerprint of the configuration that was published
     revision: str | None = None  # source revision of the image, if its label says
     ending: Phase | None = None  # what REVERTING will end as: REVERTED or SUPERSEDED
     updates: int = 0  # how many changes of $LATEST's code AWS has accepted in this phase
     blamed: bool = False  # the image itself was seen to fail, so it goes into quarantine
     live: Version | None = None  # what `live` was on when the phase last changed; None: not known
     no_way_back: bool = False  # it was seen that `previous` could not serve
+    aborted: bool = False  # a person turned it round
+    trips: str | None = None  # the id of the hold that its end set: one revert too many in a row
     warnings: tuple[str, ...] = ()
     verification: Verdict | None = None  # of the candidate version, while users are on `previous`
     confirmation: Verdict | None = None  # of the candidate through `live`
@@ -217,11 +248,33 @@ def deployment_id(requested_at: datetime, seed: str) -> str:
 
 @dataclass(frozen=True)
 class Hold:
-    """Deployments are frozen."""
+    """Deployments are frozen. What is to pass it must name it, by its id."""
 
     by: str
     because: str
     since: datetime
+    id: str = ""  # empty: one that nothing can pass
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks, and why. The same `request` again is the same wish: it is followed once."""
+
+    request: str
+    by: str
+    because: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """What a person asked for, and what it is about: kept, so that it is followed once."""
+
+    verb: str
+    asked: Asked
+    at: datetime
+    deployment: str | None = None  # the id of the deployment that it asks for, or turns round
+    hold: Hold | None = None  # the hold that it sets or lifts
+    wish: Deployment | None = None  # the deployment that it asks for, before it is noted; not kept with it
 
 
 @dataclass(frozen=True)
@@ -285,6 +338,22 @@ class Book:
     hold: Hold | None = None
     open: tuple[Deployment, ...] = ()
     notices: tuple[Notice, ...] = ()
+    aborts: tuple[Command, ...] = ()  # of open deployments
+    reverts: int = 0  # deployments in a row that did not stay
+    configured: str | None = None  # fingerprint of the configuration that was dealt with last
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What is remembered when a deployment has ended, all in one write."""
+
+    deployment: Deployment
+    settled: str | None = None  # the release tag's digest that need not be looked at again
+    configured: str | None = None  # the configuration that need not be looked at again
+    quarantined: bool = False  # its digest is bad: the image was seen to fail
+    pardoned: bool = False  # its digest is not bad: what is live has passed its checks, whatever was before
+    reverts: int = 0  # in a row, this one included
+    hold: Hold | None = None  # so many that deployments hold themselves
 
 
 @dataclass(frozen=True)
@@ -301,9 +370,10 @@ class View:
     live: Version
     newer: Deployment | None = None  # a request that came after this deployment
     hold: Hold | None = None
+    abort: Command | None = None  # a person wants this deployment turned round
     quarantine: Quarantine | None = None  # of the candidate's digest
     artifact: Artifact | None = None  # of the candidate; None in REQUESTED: it is gone
-    way_back: bool = True  # is the image that a revert would need still in the registry?
+    way_back: bool = True  # is the image that a revert, or a rollback, would need still in the registry?
     candidate: Version | None = None  # the published candidate
     previous: Version | None = None  # `deployment.previous` as it is now, when users are to go back to it
     live_revision: str | None = None  # the alias's RevisionId
@@ -321,3 +391,4 @@ class Limits:
     checks: float = 600
     revert: float = 1800
     tries: int = 2  # how often an update that AWS accepts and then fails is tried
+    reverts: int = 3  # after so many in a row, deployments hold themselves; 0: never

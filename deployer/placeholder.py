@@ -12,11 +12,14 @@ must never change by itself: the image's bytes depend on the architecture and on
 """
 
 import hashlib
+import http.client
 import io
 import json
 import logging
+import re
 import struct
 import tarfile
+import traceback
 import urllib.request
 import zlib
 from collections.abc import Callable, Mapping
@@ -27,7 +30,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
+from deployer.log import discreet_exceptions
 from deployer.smoke import parse_checks
+from deployer.text import discreet, shown
 
 if TYPE_CHECKING:
     from mypy_boto3_ecr import ECRClient
@@ -45,8 +50,9 @@ LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 _PLATFORM = {"x86_64": "amd64", "arm64": "arm64"}  # Lambda's name -> the image's name
 _ANSWER_SECONDS = 10.0
 _WEB = ("https://", "http://")
-# The whole answer may have 4096 bytes; 500 ASCII characters have at most 3000 as JSON.
-_REASON_CHARACTERS = 500
+# The whole answer may have 4096 bytes; 400 ASCII characters have at most 2400 as JSON, the ids 1200.
+_REASON_CHARACTERS = 400
+_ID = re.compile(r"[A-Za-z0-9:/._|-]{1,300}")  # an ARN of a stack has less
 _TEXT = b"This function waits for its first release: push an image with the release tag.\n"
 
 logger = logging.getLogger(__name__)
@@ -72,7 +78,7 @@ def image(architecture: str) -> Placeholder:
     Raises ValueError for any other architecture.
     """
     if architecture not in _PLATFORM:
-        raise ValueError(f"Architecture must be one of {', '.join(_PLATFORM)}, not {architecture!r:.60}")
+        raise ValueError(f"Architecture must be one of {', '.join(_PLATFORM)}, not {shown(architecture, 60)}")
     tar = _tar()
     layer = _gzip_stored(tar)
     config = _json(
@@ -128,6 +134,7 @@ def push(placeholder: Placeholder, ecr: "ECRClient", repository: str) -> None:
             ecr.put_image(**put)
 
 
+@discreet_exceptions()
 def on_request(event: Mapping[str, Any], context: Any) -> None:
     """Lambda entry point: a CloudFormation custom resource request.
 
@@ -154,13 +161,14 @@ def answer(
         data = _perform(event, ecr)
         outcome: dict[str, Any] = {"Status": "SUCCESS", "Data": data}
         logger.info("placeholder: %s done", event.get("RequestType"))
-    except Exception as error:  # an unanswered request holds the stack up until its timeout
-        logger.exception("placeholder: the request failed")
-        reason = f"{type(error).__name__}: {error}"[:_REASON_CHARACTERS].encode("ascii", "replace").decode()
+    except Exception as error:  # noqa: BLE001 - an unanswered request holds the stack up until its timeout
+        logger.error("placeholder: the request failed\n%s", discreet(traceback.format_exc()))
+        told = discreet(f"{type(error).__name__}: {error}")
+        reason = told[:_REASON_CHARACTERS].encode("ascii", "replace").decode()
         outcome = {"Status": "FAILED", "Reason": f"{reason} (log stream: {log_stream:.200})"}
-    identity = {name: event.get(name) for name in ("StackId", "RequestId", "LogicalResourceId")}
+    identity = {name: _id(event.get(name)) for name in ("StackId", "RequestId", "LogicalResourceId")}
     # On Update and Delete the id CloudFormation knows: a changed one would mean "replaced".
-    physical_id = event.get("PhysicalResourceId", PHYSICAL_ID)
+    physical_id = _id(event.get("PhysicalResourceId")) or PHYSICAL_ID
     send(url, _json({**outcome, **identity, "PhysicalResourceId": physical_id}))
 
 
@@ -170,8 +178,17 @@ def put_answer(url: str, body: bytes) -> None:
         raise ValueError("the ResponseURL is not a web address")
     # An empty content type: the URL's signature covers that header, and urllib would add its own.
     request = urllib.request.Request(url, body, {"Content-Type": ""}, method="PUT")  # noqa: S310 - checked above
-    with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS):  # noqa: S310 - checked above
-        pass
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS):  # noqa: S310 - checked above
+            pass
+    except (http.client.InvalidURL, UnicodeError) as error:
+        # The URL is signed, and these errors quote it.
+        raise ValueError(f"the ResponseURL is not a web address ({type(error).__name__})") from None
+
+
+def _id(value: object) -> str:
+    """One of CloudFormation's names; whatever else it is has no place in an answer of 4096 bytes."""
+    return value if isinstance(value, str) and _ID.fullmatch(value) else ""
 
 
 def _perform(event: Mapping[str, Any], ecr: "ECRClient") -> dict[str, str]:
@@ -190,7 +207,7 @@ def _perform(event: Mapping[str, Any], ecr: "ECRClient") -> dict[str, str]:
         case "Update":
             pass  # another repository or architecture: that placeholder has to be there
         case other:
-            raise ValueError(f"RequestType must be Create, Update or Delete, not {other!r:.60}")
+            raise ValueError(f"RequestType must be Create, Update or Delete, not {shown(other, 60)}")
     push(image(wanted["Architecture"]), ecr, wanted["RepositoryName"])
     return _attributes(wanted)
 
@@ -206,8 +223,10 @@ def _remove(event: Mapping[str, Any], ecr: "ECRClient") -> None:
             repositoryName=event["ResourceProperties"]["RepositoryName"],
             imageIds=[{"imageDigest": digest} for digest in digests()],
         )
-    except Exception:  # whatever it is, it is in the log, and the stack goes on
-        logger.exception("placeholder: the image was left in its repository")
+    except Exception:  # noqa: BLE001 - whatever it is, it is in the log, and the stack goes on
+        logger.error(
+            "placeholder: the image was left in its repository\n%s", discreet(traceback.format_exc())
+        )
 
 
 def _subject(properties: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -216,7 +235,10 @@ def _subject(properties: Mapping[str, Any]) -> tuple[Any, Any]:
 
 def _attributes(properties: Mapping[str, Any]) -> dict[str, str]:
     digest = image(properties["Architecture"]).digest
-    return {"ImageUri": f"{properties['RepositoryUri']}@{digest}", "Digest": digest}
+    uri = _id(properties["RepositoryUri"])
+    if not uri:
+        raise ValueError(f"RepositoryUri is not a repository's, but {shown(properties['RepositoryUri'], 60)}")
+    return {"ImageUri": f"{uri}@{digest}", "Digest": digest}
 
 
 def _upload(blob: bytes, ecr: "ECRClient", repository: str) -> None:

@@ -18,8 +18,9 @@ from typing import Protocol
 from deployer.model import (
     Artifact,
     Book,
+    Command,
+    Conclusion,
     Deployment,
-    Hold,
     Image,
     Latest,
     Message,
@@ -35,6 +36,10 @@ class LookAgain(Exception):
 
 class Refused(Exception):
     """AWS will not do it, however often it is asked."""
+
+
+class AskedBefore(Exception):
+    """A command with this request's id is in the ledger already: somebody followed it."""
 
 
 class LeaseLost(Exception):
@@ -124,16 +129,14 @@ class Ledger(Protocol):
 
     def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
         """Write down an open deployment. Raises `LookAgain` if it is not open any more, or if it `begins` to
-        touch the function and a hold came in between."""
+        touch the function and a hold came in between that it may not pass."""
 
     def forget(self, lease: Lease, request: Deployment) -> None:
         """Take a request that waits out again, with no trace and no notice: another one is for both."""
 
-    def end(
-        self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
-    ) -> None:
-        """In one transaction: move it from the open ones to history, leave a notice to be sent, remember its
-        digest as settled, and put it into quarantine or lift that. The same again does nothing."""
+    def end(self, lease: Lease, conclusion: Conclusion) -> None:
+        """In one transaction: move the deployment from the open ones to history, leave a notice to be sent,
+        and remember what the conclusion says. The same again does nothing."""
 
     def sent(self, notice: Notice) -> None:
         """The notice was delivered: forget it."""
@@ -144,11 +147,22 @@ class Ledger(Protocol):
     def quarantine(self, digest: str) -> Quarantine | None:
         """Why `digest` is in quarantine, or None."""
 
-    def hold(self, hold: Hold) -> bool:
-        """Hold deployments. False if somebody holds them already: theirs stays."""
+    def command(self, request: str) -> Command | None:
+        """The command with this request's id, if one was followed."""
 
-    def resume(self) -> None:
-        """Lift the hold, if there is one."""
+    def ask(self, command: Command) -> bool:
+        """Note the deployment that the command asks for, and set its hold if there is none. False if the
+        deployment was noted before. Raises `AskedBefore`."""
+
+    def hold(self, command: Command) -> bool:
+        """Set the command's hold. False if deployments are held already. Raises `AskedBefore`."""
+
+    def resume(self, command: Command) -> bool:
+        """Lift the command's hold, and forget reverts. False if it is another one. Raises `AskedBefore`."""
+
+    def abort(self, command: Command) -> bool:
+        """Note that the command's deployment is to be turned round. False if it is not open, or if that was
+        noted before. Raises `AskedBefore`."""
 
     def history(self, limit: int) -> list[Deployment]:
         """The deployments that ended, newest first."""

@@ -12,7 +12,8 @@ Two rules make that safe:
   a digest that is there already is skipped, publishing an unchanged version returns the same one, moving
   the alias is guarded by its RevisionId). A crash before the write repeats the decision.
 * **`live` moves to a version only out of a healthy verdict on that very version** (PROMOTING can only be
-  entered from VERIFYING), **or back to `previous`**.
+  entered from VERIFYING), **or back to `previous`**. A rollback is no exception: the version it goes to is
+  there already, so it begins with VERIFYING.
 
 `MOVES` is the table of all moves; the diagram in ARCHITECTURE.md is drawn from it. A move that is not in
 it raises `IllegalMove`, which names the deployment, where it is and where it was told to go.
@@ -30,7 +31,9 @@ from deployer.model import (
     Artifact,
     ArtifactKind,
     Book,
+    Conclusion,
     Deployment,
+    Hold,
     Image,
     Latest,
     Limits,
@@ -52,25 +55,26 @@ from deployer.model import (
 MOVES: dict[Phase, dict[Phase, str]] = {
     Phase.REQUESTED: {
         Phase.UPDATING: "preflight passed",
+        Phase.VERIFYING: "rollback",
         Phase.SUCCEEDED: "already live",
         Phase.REJECTED: "preflight failed; function never touched",
         Phase.SUPERSEDED: "newer push",
     },
     Phase.UPDATING: {
         Phase.VERIFYING: "version ready",
-        Phase.REVERTING: "failed, too long, or newer push",
+        Phase.REVERTING: "failed, too long, aborted, or newer push",
     },
     Phase.VERIFYING: {
         Phase.PROMOTING: "healthy",
-        Phase.REVERTING: "unhealthy, no verdict, or newer push",
+        Phase.REVERTING: "unhealthy, no verdict, aborted, or newer push",
     },
     Phase.PROMOTING: {
         Phase.CONFIRMING: "live moved",
-        Phase.REVERTING: "live cannot be, or was moved",
+        Phase.REVERTING: "live cannot be, or was moved; aborted",
     },
     Phase.CONFIRMING: {
         Phase.SUCCEEDED: "healthy",
-        Phase.REVERTING: "unhealthy, or no verdict",
+        Phase.REVERTING: "unhealthy, no verdict, or aborted",
     },
     Phase.REVERTING: {
         Phase.REVERTED: "restored and healthy",
@@ -91,6 +95,9 @@ MAXIMUM_IMAGE_BYTES = 10 * 1024**3
 LIVE_TAG, PREVIOUS_TAG = "live", "previous"
 
 ENDED = frozenset(phase for phase, moves in MOVES.items() if not moves)
+
+# What a person asked for. It has nothing to do with where the release tag is.
+ASKED = frozenset({Source.RETRY, Source.DEPLOY, Source.ROLLBACK})
 
 # -- actions: data, performed by the controller ---------------------------------------------------------
 
@@ -188,29 +195,36 @@ def triage(requests: Iterable[Deployment], tagged: str | None) -> tuple[Deployme
     Events come late, twice and out of order, so the release tag itself decides: a request for the digest
     that the tag points at now is taken up, whatever the time on it, and a push that the tag has left is
     superseded even when nothing else waits. (The event for what the tag points at now is on its way, and if
-    it is lost, the sweep finds it.) What a person asked for by digest has nothing to do with the tag: it is
-    taken up first and supersedes nobody.
+    it is lost, the sweep finds it.) What a person asked for has nothing to do with the tag: it is taken up
+    first, a rollback before all, and supersedes nobody. A changed configuration goes live with the next
+    push, and on its own if there is none.
     """
     waiting = sorted(
         (request for request in requests if request.phase is Phase.REQUESTED),
         key=lambda request: (request.requested_at, request.id),
     )
-    asked = [request for request in waiting if request.source is Source.RETRY]
+    asked = [request for request in waiting if request.source in ASKED]
     if asked:
-        return asked[0], []
-    wanted = [request for request in waiting if request.image.digest == tagged]
-    newest = wanted[-1] if wanted else None
+        return min(asked, key=lambda request: request.source is not Source.ROLLBACK), []
+    changed = [request for request in waiting if request.source is Source.CONFIGURATION]
+    wanted = [request for request in waiting if request not in changed and request.image.digest == tagged]
+    newest = next(reversed(wanted or changed), None)
     return newest, [request for request in waiting if request is not newest]
 
 
 def newer(deployment: Deployment, requests: Iterable[Deployment], tagged: str | None) -> Deployment | None:
-    """The waiting push, if there is one, that makes going on with `deployment` pointless.
+    """The waiting request, if there is one, that makes going on with `deployment` pointless.
 
-    What a person asked for is carried through; the push waits for it to end.
+    What a person asked for is carried through; a push waits for it to end. Only a rollback does not wait.
     """
-    if deployment.source is Source.RETRY:
+    others = [request for request in requests if request.id != deployment.id]
+    if deployment.source is not Source.ROLLBACK:
+        for request in others:
+            if request.source is Source.ROLLBACK and request.phase is Phase.REQUESTED:
+                return request
+    if deployment.source in ASKED:
         return None
-    pushed = (r for r in requests if r.source is not Source.RETRY and r.id != deployment.id)
+    pushed = [request for request in others if request.source in (Source.PUSH, Source.SWEEP)]
     chosen, _ = triage(pushed, tagged)
     return chosen if chosen and chosen.image != deployment.image else None
 
@@ -272,6 +286,20 @@ def sweep_finds(book: Book, tagged: str | None) -> bool:
     return tagged is not None and tagged != book.settled and book.hold is None and not book.open
 
 
+def settings_due(book: Book, latest: Latest, live: Version, placeholders: frozenset[str]) -> list[str]:
+    """The settings of `$LATEST` that users do not have yet, if it is time to bring them.
+
+    A configuration that was tried once is left alone, however it ended, until it changes again.
+    """
+    if book.open or book.hold or live.image.digest in placeholders:
+        return []
+    if latest.image != live.image or latest.status is not UpdateStatus.SUCCESSFUL:
+        return []
+    if latest.configuration.fingerprint == book.configured:
+        return []
+    return latest.configuration.differences(live.configuration)
+
+
 def brought(live: Version, known: Iterable[Deployment]) -> Deployment | None:
     """The deployment that put users on what they are on. None if it is not among the known ones, or if
     somebody has moved `live` by hand since."""
@@ -321,6 +349,9 @@ def decide(view: View, limits: Limits) -> Step:
         raise IllegalMove(
             f"{view.deployment.id}: asked for the next step, but it ended {view.deployment.phase}"
         ) from None
+    if view.abort and view.deployment.phase in _CAN_BE_ABORTED:
+        asked = view.abort.asked
+        return _revert(f"{asked.by} aborted it: {asked.because}")
     return phase(view, limits)
 
 
@@ -331,15 +362,17 @@ def _requested(view: View, limits: Limits) -> Step:
         return Step(Phase.SUPERSEDED, _superseded_by(view.newer))
     turned_away = _turned_away(view)
     if turned_away:
-        return Step(Phase.REJECTED, turned_away)
+        return _reject(view, turned_away)
+    if view.deployment.source is Source.ROLLBACK:
+        return _going_back(view)
     problem = _unfit(view.artifact, latest.architecture)
     if problem:
-        return Step(Phase.REJECTED, f"{candidate} cannot run here: {problem}")
+        return _reject(view, f"{candidate} cannot run here: {problem}")
     if latest.status is UpdateStatus.IN_PROGRESS:
         # The first look begins the wait; before it, the request may have been on its way for long.
         if view.deployment.timeline and _seconds_in_phase(view) > limits.free:
-            return Step(
-                Phase.REJECTED,
+            return _reject(
+                view,
                 f"somebody else's update of the function was still in progress after {limits.free:.0f} s; "
                 "push again, or retry, when it is done",
             )
@@ -362,17 +395,27 @@ def _requested(view: View, limits: Limits) -> Step:
     )
 
 
+def _reject(view: View, because: str) -> Step:
+    """The function stays as it is. If an earlier deployment left `$LATEST` elsewhere, counting on this one to
+    overwrite it, somebody has to be told."""
+    latest, live = view.latest.image, view.live.image
+    warning = (
+        f"$LATEST is on {latest}, users are on {live}; the next release overwrites it"
+        if latest != live
+        else None
+    )
+    return Step(Phase.REJECTED, because, warning=warning)
+
+
 def _turned_away(view: View) -> str | None:
     """Why a person has to speak first, if so."""
-    retried = view.deployment.source is Source.RETRY
-    if view.hold:
-        then = (
-            "resume, and retry again"
-            if retried
-            else "what the release tag points at then is taken up on resume"
-        )
-        return f"deployments are held by {view.hold.by} ({view.hold.because}); {then}"
-    if view.quarantine and not retried:
+    source, hold = view.deployment.source, view.hold
+    if hold and view.deployment.passes != hold.id:
+        then = "what the release tag points at then is taken up on resume"
+        if source in ASKED:
+            then = f"resume and ask again, or name the hold to pass it: {hold.id}"
+        return f"deployments are held by {hold.by} ({hold.because}); {then}"
+    if view.quarantine and source is not Source.RETRY:
         return (
             f"{view.deployment.image} is in quarantine since deployment {view.quarantine.deployment}: "
             f"{view.quarantine.because}. Push a fixed image, or retry this one if it was not to blame"
@@ -380,11 +423,45 @@ def _turned_away(view: View) -> str | None:
     return None
 
 
+def _going_back(view: View) -> Step:
+    """Preflight of a rollback. The version is there already: `$LATEST` has time until users are well."""
+    version, leaving, live = view.candidate, view.deployment.leaving, view.live
+    if version is None:
+        raise IllegalMove(f"{view.deployment.id}: a rollback to a version that was not read")
+    if live.number == version.number:
+        return _reject(view, f"users are on version {version.number} already")
+    if leaving and live.number != leaving:
+        return _reject(
+            view,
+            f"it was asked for when users were on version {leaving}, and they are on {live.number} by now; "
+            "look again, and ask again if it is still wanted",
+        )
+    if not view.way_back:
+        return _reject(
+            view,
+            f"the image of version {version.number} is gone from the registry: go back to another version",
+        )
+    if version.state is VersionState.FAILED:
+        return _reject(
+            view,
+            f"version {version.number} cannot run ({version.reason}): go back to another version",
+        )
+    return Step(
+        Phase.VERIFYING,
+        f"back from version {live.number} ({live.image}) to {version.number}",
+        RunChecks(version.number),
+    )
+
+
 def _is_live_and_well(view: View) -> bool:
-    """Nothing is left to do for a push of what is live. A person who retries wants to see it checked."""
+    """Nothing is left to do for a push of what is live. A person who asks for it wants to see it checked, and
+    a changed configuration is what users do not have yet."""
     candidate, latest, live = view.deployment.image, view.latest, view.live
+    source = view.deployment.source
+    if source is Source.CONFIGURATION and latest.configuration != live.configuration:
+        return False
     return (
-        view.deployment.source is not Source.RETRY
+        source not in ASKED
         and candidate == live.image == latest.image
         and latest.status is UpdateStatus.SUCCESSFUL
         and live.state is not VersionState.FAILED
@@ -480,17 +557,17 @@ def _confirming(view: View, limits: Limits) -> Step:
 
 
 def _succeeding(view: View, limits: Limits, because: str) -> Step:
-    """Users are well. If somebody changed `$LATEST` meanwhile, it goes back to what is live, if it can."""
+    """Users are well. `$LATEST` follows, if it can: after a rollback, or if somebody changed it meanwhile."""
     latest, tries = view.latest, view.deployment.updates
     update = _put_latest_on(view.deployment.image, latest)
     if update is None and latest.status is not UpdateStatus.IN_PROGRESS:
         return Step(Phase.SUCCEEDED, because)
-    if view.refused or tries >= limits.tries or _seconds_in_phase(view) > limits.checks:
-        warning = f"somebody changed $LATEST: it is on {latest.image} ({latest.status})"
+    if view.refused or tries >= limits.tries or _seconds_in_phase(view) > limits.update:
+        warning = f"$LATEST is not what users are on: it is on {latest.image} ({latest.status})"
         return Step(Phase.SUCCEEDED, because, warning=warning)
     if latest.status is UpdateStatus.IN_PROGRESS:
-        return _stay(view, "somebody's update of $LATEST is in progress")
-    return Step(Phase.CONFIRMING, f"somebody put $LATEST on {latest.image}", update)
+        return _stay(view, "an update of $LATEST is in progress")
+    return Step(Phase.CONFIRMING, f"users are well; $LATEST is on {latest.image}", update)
 
 
 def _reverting(view: View, limits: Limits) -> Step:
@@ -566,6 +643,8 @@ def _restored(view: View, *, late: bool) -> Step:
     return Step(Phase.REVERTED, f"users are on version {live.number} ({live.image}): {verdict}")
 
 
+_CAN_BE_ABORTED = frozenset({Phase.UPDATING, Phase.VERIFYING, Phase.PROMOTING, Phase.CONFIRMING})
+
 _PHASES: dict[Phase, Callable[[View, Limits], Step]] = {
     Phase.REQUESTED: _requested,
     Phase.UPDATING: _updating,
@@ -590,17 +669,24 @@ def advance(view: View, step: Step) -> Deployment:
         replace(
             deployment,
             live=view.live,
-            previous=view.live if step.phase is Phase.UPDATING else deployment.previous,
+            previous=view.live if begins(deployment, step.phase) else deployment.previous,
             revision=(view.artifact.revision if view.artifact else None) or deployment.revision,
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,
-            blamed=deployment.blamed or step.blames,
+            # Also when something else turned it round: an abort, a person who moved live.
+            blamed=deployment.blamed or step.blames or _failed_a_check(deployment),
             no_way_back=step.no_way_back,
+            aborted=deployment.aborted or (view.abort is not None and deployment.phase in _CAN_BE_ABORTED),
             updates=0,
         ),
         step,
         view.now,
     )
+
+
+def begins(deployment: Deployment, phase: Phase) -> bool:
+    """Does a request that moves to `phase` begin to touch the function?"""
+    return deployment.phase is Phase.REQUESTED and phase in (Phase.UPDATING, Phase.VERIFYING)
 
 
 def blinded(deployment: Deployment, refusal: str, at: datetime) -> Deployment:
@@ -615,18 +701,22 @@ def blinded(deployment: Deployment, refusal: str, at: datetime) -> Deployment:
             step = Step(Phase.STUCK, refusal)
         case _:
             step = _revert(refusal)
-    verdicts = (deployment.verification, deployment.confirmation)
     return move(
         replace(
             deployment,
             ending=step.ending or deployment.ending,
             live=None,
-            blamed=deployment.blamed or any(verdict and not verdict.healthy for verdict in verdicts),
+            blamed=deployment.blamed or _failed_a_check(deployment),
             updates=0,
         ),
         step,
         at,
     )
+
+
+def _failed_a_check(deployment: Deployment) -> bool:
+    verdicts = (deployment.verification, deployment.confirmation)
+    return any(verdict is not None and not verdict.healthy for verdict in verdicts)
 
 
 def move(deployment: Deployment, step: Step, at: datetime) -> Deployment:
@@ -662,24 +752,60 @@ def record_verdict(deployment: Deployment, verdict: Verdict) -> Deployment:
             raise IllegalMove(f"{deployment.id}: a verdict in {other}, which asks for none")
 
 
-def quarantines(deployment: Deployment) -> bool:
-    """Is the digest of this ended deployment to be remembered as bad? Only if the image was seen to fail."""
-    return deployment.blamed and deployment.phase in (Phase.REVERTED, Phase.STUCK)
+def conclude(deployment: Deployment, book: Book, limits: Limits, now: datetime) -> Conclusion:
+    """What follows from the end of `deployment`."""
+    succeeded = deployment.phase is Phase.SUCCEEDED
+    reverts = _reverts(deployment, book)
+    hold, held = None, book.hold is not None
+    if 0 < limits.reverts <= reverts and not held and reverts > book.reverts:
+        because = f"{reverts} deployments in a row did not stay, the last one of {deployment.image}"
+        hold = Hold("the circuit breaker", because, now, id=f"breaker-{deployment.id}")
+        deployment = replace(deployment, trips=hold.id)
+    return Conclusion(
+        deployment,
+        settled=deployment.image.digest if _settles(deployment, held=held) else None,
+        configured=deployment.configuration if _configures(deployment, held=held) else None,
+        quarantined=_failed(deployment) and deployment.blamed and deployment.source not in _JUDGE_NO_IMAGE,
+        pardoned=succeeded,
+        reverts=reverts,
+        hold=hold,
+    )
 
 
-def pardons(deployment: Deployment) -> bool:
-    """Is its digest no longer bad? What is live has passed its checks, whatever was before."""
-    return deployment.phase is Phase.SUCCEEDED
+# An image that was live has passed its checks. If it fails now, perhaps with other settings, it has no blame.
+_JUDGE_NO_IMAGE = frozenset({Source.CONFIGURATION, Source.ROLLBACK})
 
 
-def settles(deployment: Deployment, held: bool) -> bool:
+def _failed(deployment: Deployment) -> bool:
+    return deployment.phase in (Phase.REVERTED, Phase.STUCK)
+
+
+def _reverts(deployment: Deployment, book: Book) -> int:
+    """How many deployments in a row did not stay. What a person turned round says nothing, nor a rollback,
+    nor a push of what is live anyway."""
+    if deployment.source is Source.ROLLBACK or deployment.aborted:
+        return book.reverts
+    if deployment.phase is Phase.SUCCEEDED and deployment.previous:
+        return 0
+    return book.reverts + 1 if _failed(deployment) else book.reverts
+
+
+def _settles(deployment: Deployment, *, held: bool) -> bool:
     """Is the release tag's digest dealt with, so that the sweep need not look at it again?
 
-    Not if something newer came, nor if it was only turned away because deployments are held.
+    Not if something newer came, nor if it was only turned away because deployments are held. What is asked
+    for by a person, or for its settings, is not about the tag.
     """
-    if deployment.source is Source.RETRY or deployment.phase is Phase.SUPERSEDED:
+    if deployment.source not in (Source.PUSH, Source.SWEEP) or deployment.phase is Phase.SUPERSEDED:
         return False
     return not (held and deployment.phase is Phase.REJECTED)
+
+
+def _configures(deployment: Deployment, *, held: bool) -> bool:
+    """Is its configuration dealt with? A push that fails says nothing about it."""
+    if deployment.source is not Source.CONFIGURATION:
+        return deployment.phase is Phase.SUCCEEDED
+    return deployment.phase is not Phase.SUPERSEDED and not (held and deployment.phase is Phase.REJECTED)
 
 
 def way_back(deployment: Deployment, live: Version) -> Image:
@@ -715,6 +841,8 @@ def _somebody_moved_live(expected: str, live: Version) -> Step:
 
 
 def _superseded_by(newer: Deployment) -> str:
+    if newer.source is Source.ROLLBACK:
+        return f"{newer.by} takes users back to version {newer.version}: {newer.why}"
     return f"a newer release was pushed: {newer.image}"
 
 

@@ -37,6 +37,7 @@ class Settings:
     chat_topic_arn: str
     checks: tuple[Check, ...]
     placeholder_digest: str
+    hold_after_reverts: int  # deployments in a row; 0: never
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         chat_topic_arn=variables.required("CHAT_TOPIC_ARN"),
         checks=checks,
         placeholder_digest=placeholder,
+        hold_after_reverts=variables.number("HOLD_AFTER_REVERTS", 3),
     )
     variables.require_all("the deployer")
     return settings
@@ -100,6 +102,13 @@ class _Variables:
         if not value:
             self.problems.append(f"{name} is not set")
         return value
+
+    def number(self, name: str, default: int) -> int:
+        value = self._environment.get(name) or str(default)
+        if not (value.isascii() and value.isdecimal() and len(value) < 4):
+            self.problems.append(f"{name} is not a number from 0 to 999: {value[:80]!r}")
+            return default
+        return int(value)
 
     def repository(self) -> tuple[str, re.Match[str] | None]:
         uri = self.required("REPOSITORY_URI")

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from deployer.model import CheckResult, Verdict
 from deployer.ports import Answer, Clock, LookAgain
+from deployer.text import shown
 
 # Half a second between tries: long enough for a hiccup to pass, short beside a person's patience.
 PAUSE_SECONDS = 0.5
@@ -24,6 +25,10 @@ PAUSE_SECONDS = 0.5
 INVOCATION_SECONDS = 90
 # Of an answer that was not expected, this much is told: it ends up in a message a person reads.
 EXCERPT_CHARACTERS = 300
+_KIND_CHARACTERS = 40  # of Lambda's FunctionError: "Handled" or "Unhandled"
+# More is a mistake: with 50 checks a verdict still fits into the ledger, and a small JSON can be told.
+MOST_CHECKS = 50
+DEEPEST_JSON = 20
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -71,16 +76,18 @@ def parse_checks(text: str) -> tuple[Check, ...]:
         raise BadChecks(f"CHECKS is not JSON: {error}") from None
     if not isinstance(listed, list) or not listed:
         raise BadChecks('CHECKS must be a JSON list with at least one check, such as [{"path": "/health"}]')
+    if len(listed) > MOST_CHECKS:
+        raise BadChecks(f"CHECKS has {len(listed)} checks; {MOST_CHECKS} are the most")
     return tuple(_parse_check(each, f"CHECKS[{number}]") for number, each in enumerate(listed))
 
 
 def _parse_check(given: object, where: str) -> Check:
     if not isinstance(given, dict):
-        raise BadChecks(f'{where} must be an object such as {{"path": "/health"}}, not {given!r:.80}')
+        raise BadChecks(f'{where} must be an object such as {{"path": "/health"}}, not {_named(given)}')
     known = Check.__dataclass_fields__
     for key in given:
         if key not in known:
-            raise BadChecks(f"{where} has an unknown key {key!r:.80}; known are {', '.join(known)}")
+            raise BadChecks(f"{where} has an unknown key {key[:40]!r}; known are {', '.join(known)}")
     check = Check(**given)
     rules: dict[str, tuple[bool, str]] = {
         "method": (
@@ -94,7 +101,8 @@ def _parse_check(given: object, where: str) -> Check:
             "an object of strings",
         ),
         "body": (check.body is None or isinstance(check.body, str), "a string"),
-        "status": (_is_number(check.status, 100, 599), "an HTTP status"),
+        "status": (_is_number(check.status, 100, 599) and isinstance(check.status, int), "an HTTP status"),
+        "json": (_is_shallow(check.json, DEEPEST_JSON), f"JSON of at most {DEEPEST_JSON} levels"),
         "max_seconds": (
             check.max_seconds is None or _is_number(check.max_seconds, 0.001, 900),
             "seconds, up to 900",
@@ -103,8 +111,28 @@ def _parse_check(given: object, where: str) -> Check:
     }
     for key, (right, what) in rules.items():
         if not right:
-            raise BadChecks(f"{where}.{key} must be {what}, not {given.get(key)!r:.80}")
+            raise BadChecks(f"{where}.{key} must be {what}, not {_told(key, given.get(key))}")
+    if not check.path.isprintable() or " " in check.path:  # it stands in lines that people read
+        raise BadChecks(f"{where}.path must be percent-encoded, without spaces, not {shown(check.path)}")
     return check
+
+
+def _told(key: str, value: object) -> str:
+    """What was given instead. What headers and a body hold may be a credential, and this goes to logs."""
+    return _named(value) if key in ("headers", "body", "json") else shown(value)
+
+
+def _named(value: object) -> str:
+    """What kind of JSON it is."""
+    names = {dict: "an object", list: "a list", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+def _is_shallow(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(_is_shallow(each, levels - 1) for each in inner)
 
 
 def _is_number(value: object, least: float, most: float) -> bool:
@@ -195,7 +223,7 @@ def judge(check: Check, answer: Answer, seconds: float) -> tuple[bool, str]:
         return False, _death(answer)
     response = _parse_json(answer.payload)
     status = response.get("statusCode") if isinstance(response, dict) else None
-    if not isinstance(response, dict) or not isinstance(status, int) or isinstance(status, bool):
+    if not isinstance(response, dict) or not _is_number(status, 100, 599) or not isinstance(status, int):
         return False, f"no HTTP response: {_excerpt(answer.payload)}"
     body = _body(response)
     actual = f"{status} after {seconds:.1f} s"
@@ -219,16 +247,21 @@ def contains(actual: object, expected: object) -> bool:
 
 def _death(answer: Answer) -> str:
     told = _parse_json(answer.payload)
+    lambdas = _excerpt((answer.function_error or "")[:_KIND_CHARACTERS].encode(errors="replace"))
     if not isinstance(told, dict):
-        return f"{answer.function_error}: {_excerpt(answer.payload)}"
-    kind, message = told.get("errorType") or answer.function_error, told.get("errorMessage", "")
-    return _excerpt(f"{kind}: {message}".encode(errors="replace"))
+        return f"{lambdas}: {_excerpt(answer.payload)}"
+    kind, message = told.get("errorType"), told.get("errorMessage", "")
+    kind = kind if isinstance(kind, str) and kind else lambdas
+    message = message if isinstance(message, str) else shown(message)
+    return _excerpt(
+        f"{kind[:EXCERPT_CHARACTERS]}: {message[: 4 * EXCERPT_CHARACTERS]}".encode(errors="replace")
+    )
 
 
 def _body(response: Mapping[str, object]) -> bytes:
     body = response.get("body")
     if not isinstance(body, str):
-        return b"" if body is None else repr(body)[:EXCERPT_CHARACTERS].encode(errors="replace")
+        return b"" if body is None else shown(body, EXCERPT_CHARACTERS).encode(errors="replace")
     if response.get("isBase64Encoded") is True:
         try:
             return base64.b64decode(body.encode(errors="replace"), validate=True)

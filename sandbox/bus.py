@@ -178,6 +178,7 @@ class Bus:
             "TARGET_ARN": target["Arn"],
             "ERROR_CODE": problem.code,
             "ERROR_MESSAGE": str(problem),
+            "RETRY_ATTEMPTS": "0",  # the sandbox tries once
         }
         try:
             self._send(rule_arn, queue_arn, body, attributes)

@@ -10,9 +10,14 @@ from datetime import UTC, datetime, timedelta
 
 from deployer.controller import Controller, Journal, Ports, Service
 from deployer.model import (
+    Alarm,
     Artifact,
     ArtifactKind,
+    Asked,
     Book,
+    Command,
+    Conclusion,
+    Configuration,
     Deployment,
     Hold,
     Image,
@@ -28,7 +33,7 @@ from deployer.model import (
     VersionState,
     deployment_id,
 )
-from deployer.ports import Answer, Lease, LeaseLost, LookAgain, Refused
+from deployer.ports import Answer, AskedBefore, Lease, LeaseLost, LookAgain, Refused
 from deployer.rollout import Step
 from deployer.smoke import Check
 
@@ -74,108 +79,6 @@ class FakeClock:
 
 
 @dataclass
-class FakeFunction:
-    """The service function: `$LATEST`, versions, the alias, and who answers how."""
-
-    clock: FakeClock
-    update_seconds: float = 2
-    code: Image = PLACEHOLDER
-    architecture: str = "x86_64"
-    versions: dict[str, Version] = field(default_factory=dict)
-    alias: str = "1"
-    revision: int = 1
-    alias_revision: int = 1
-    busy_until: datetime = START
-    failed: str = ""
-    answers: dict[Image, Callable[[], Answer]] = field(default_factory=dict)
-    fails_to_update: dict[Image, str] = field(default_factory=dict)
-    refuses: dict[Image, str] = field(default_factory=dict)
-    refuses_to_move: str = ""
-    exposed: list[Image] = field(default_factory=list)  # every image that `live` ever pointed at
-    invoked: list[tuple[str, Image]] = field(default_factory=list)
-    calls: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.versions.setdefault("1", Version("1", self.code))
-        self.exposed.append(self.code)
-
-    @property
-    def live_image(self) -> Image:
-        return self.versions[self.alias].image
-
-    @property
-    def in_progress(self) -> bool:
-        return self.clock.now() < self.busy_until
-
-    def latest(self) -> Latest:
-        if self.in_progress:
-            status = UpdateStatus.IN_PROGRESS
-        else:
-            status = UpdateStatus.FAILED if self.failed else UpdateStatus.SUCCESSFUL
-        return Latest(self.code, status, str(self.revision), self.architecture, self.failed)
-
-    def version(self, number: str) -> Version:
-        return self.versions[number]
-
-    def live(self) -> Version:
-        return self.versions[self.alias]
-
-    def live_revision(self, number: str) -> str:
-        self.calls.append("GetAlias")
-        if number != self.alias:
-            raise LookAgain(f"live points at version {self.alias} by now")
-        return str(self.alias_revision)
-
-    def update_code(self, image: Image, architecture: str, revision: str) -> None:
-        self.calls.append("UpdateFunctionCode")
-        if self.in_progress:
-            raise LookAgain("ResourceConflictException: an update is in progress")
-        if revision != str(self.revision):
-            raise LookAgain("PreconditionFailedException: somebody was faster")
-        if image in self.refuses:
-            raise Refused(self.refuses[image])
-        self.code = image
-        self.architecture = architecture
-        self.failed = self.fails_to_update.get(image, "")
-        self.revision += 1
-        self.busy_until = self.clock.now() + timedelta(seconds=self.update_seconds)
-
-    def publish(self, image: Image, revision: str) -> Version:
-        self.calls.append("PublishVersion")
-        if self.in_progress or revision != str(self.revision) or image != self.code:
-            raise LookAgain("somebody was faster")
-        newest = self.versions[max(self.versions, key=int)]
-        if newest.image == image:
-            return newest
-        version = Version(str(int(newest.number) + 1), image)
-        self.versions[version.number] = version
-        self.revision += 1
-        return version
-
-    def point_live(self, version: str, revision: str) -> None:
-        self.calls.append("UpdateAlias")
-        if self.refuses_to_move:
-            raise Refused(self.refuses_to_move)
-        if revision != str(self.alias_revision):
-            raise LookAgain("PreconditionFailedException: somebody was faster")
-        self.move_live(version)
-
-    def move_live(self, version: str) -> None:
-        """By us, or by somebody's hand."""
-        self.alias = version
-        self.alias_revision += 1
-        self.exposed.append(self.live_image)
-
-    def set_state(self, number: str, state: VersionState, reason: str = "") -> None:
-        self.versions[number] = replace(self.versions[number], state=state, reason=reason)
-
-    def invoke(self, qualifier: str, payload: bytes) -> Answer:
-        version = self.versions[self.alias if qualifier == "live" else qualifier]
-        self.invoked.append((qualifier, version.image))
-        return replace(self.answers.get(version.image, lambda: HEALTHY)(), executed_version=version.number)
-
-
-@dataclass
 class FakeRegistry:
     """The repository: tags, digests, and what they are."""
 
@@ -183,21 +86,26 @@ class FakeRegistry:
     artifacts: dict[str, Artifact] = field(default_factory=dict)
     marked: list[tuple[str, str]] = field(default_factory=list)
     refuses_marks: str = ""
+    silent: bool = False  # it does not answer
 
     def tagged(self, tag: str) -> str | None:
+        if self.silent:
+            raise LookAgain("DescribeImages: ServerException")
         return self.tags.get(tag)
 
     def artifact(self, digest: str) -> Artifact | None:
         return self.artifacts.get(digest)
 
     def present(self, digest: str) -> bool:
+        if self.silent:
+            raise LookAgain("DescribeImages: ServerException")
         return digest in self.artifacts
 
     def mark(self, digest: str, tag: str) -> None:
         if self.refuses_marks:
             raise Refused(self.refuses_marks)
         if digest not in self.artifacts:
-            raise Refused(f"{digest} is not in the repository")
+            raise Refused(f"{digest} cannot be tagged {tag}: it is not in the repository")
         self.tags[tag] = digest
         self.marked.append((tag, digest))
 
@@ -207,6 +115,221 @@ class FakeRegistry:
         )
         self.tags[tag] = pushed.digest
 
+    def delete(self, pushed: Image) -> None:
+        """By a lifecycle policy, or by somebody's hand: the image goes, and its tags with it."""
+        del self.artifacts[pushed.digest]
+        for tag in [tag for tag, digest in self.tags.items() if digest == pushed.digest]:
+            del self.tags[tag]
+
+
+@dataclass
+class FakeFunction:
+    """The service function: `$LATEST`, versions, the alias, and who answers how.
+
+    As strict as Lambda: tests/contracts holds it to what the sandbox does. What takes time there has a moment
+    here at which it is done, and whoever looks after that finds it done. The simulation calls it millions of
+    times, so what it keeps are plain values.
+    """
+
+    clock: FakeClock
+    registry: FakeRegistry
+    update_seconds: float = 2
+    pending_seconds: float = 1  # until a new version, or one that was asleep, is ready
+    code: Image = PLACEHOLDER
+    architecture: str = "x86_64"
+    configuration: Configuration = field(default_factory=Configuration)
+    versions: dict[str, Version] = field(default_factory=dict)
+    alias: str = "1"
+    revision: int = 1
+    alias_revision: int = 1
+    failed: str = ""  # why the last update failed
+    answers: dict[Image, Callable[[], Answer]] = field(default_factory=dict)
+    refuses: dict[Image, str] = field(default_factory=dict)  # updates that are not even begun
+    never_updates: set[Image] = field(default_factory=set)  # updates that are InProgress for ever
+    fails_to_update: dict[Image, str] = field(default_factory=dict)  # updates that are accepted and then fail
+    fails_to_start: dict[Image, str] = field(
+        default_factory=dict
+    )  # a version of it goes from Pending to Failed
+    refuses_to_move: str = ""
+    exposed: list[Image] = field(default_factory=list)  # every image that `live` ever pointed at
+    invoked: list[tuple[str, Image]] = field(default_factory=list)  # what ran
+    calls: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.versions.setdefault("1", Version("1", self.code))
+        self.exposed.append(self.code)
+        self.serving = self.code  # what `$LATEST` runs: during an update still the code from before it
+        self._done_at: datetime | None = None  # when the update that is under way is done
+        self._ready: dict[str, tuple[datetime, Version]] = {}  # of a Pending version: when, and as what
+        self._published = max(self.versions, key=int)
+        self._published_from = (self.code, self.architecture, self.configuration)
+
+    @property
+    def live_image(self) -> Image:
+        return self.versions[self.alias].image
+
+    def latest(self) -> Latest:
+        if self._updating():
+            return Latest(
+                self.code,
+                UpdateStatus.IN_PROGRESS,
+                str(self.revision),
+                self.architecture,
+                configuration=self.configuration,
+            )
+        failed = self.failed or self._gone(self.code)
+        status = UpdateStatus.FAILED if failed else UpdateStatus.SUCCESSFUL
+        return Latest(self.code, status, str(self.revision), self.architecture, failed, self.configuration)
+
+    def version(self, number: str) -> Version:
+        if number not in self.versions:
+            raise Refused(f"GetFunction: ResourceNotFoundException: Function not found: {number}")
+        if number in self._ready:
+            at, ready = self._ready[number]
+            if self.clock.now() < at:
+                return self.versions[number]
+            del self._ready[number]
+            self.versions[number] = ready
+        version = self.versions[number]
+        if gone := self._gone(version.image):
+            return replace(version, state=VersionState.FAILED, reason=gone)
+        return version
+
+    def live(self) -> Version:
+        return self.version(self.alias)
+
+    def live_revision(self, number: str) -> str:
+        self.calls.append("GetAlias")
+        if number != self.alias:
+            raise LookAgain(f"live moved from version {number} to {self.alias} meanwhile")
+        return str(self.alias_revision)
+
+    def update_code(self, image: Image, architecture: str, revision: str) -> None:
+        self.calls.append("UpdateFunctionCode")
+        if architecture not in ("x86_64", "arm64"):
+            raise Refused(f"an architecture that nobody here knows: {architecture!r}")
+        self._require("UpdateFunctionCode", revision)
+        if image in self.refuses:
+            raise Refused(self.refuses[image])
+        artifact = self.registry.artifacts.get(image.digest)
+        if artifact is None:
+            raise Refused(f"UpdateFunctionCode: InvalidParameterValueException: {image} does not exist")
+        if artifact.kind is not ArtifactKind.IMAGE:
+            raise Refused(
+                "UpdateFunctionCode: InvalidParameterValueException: its media type is not supported"
+            )
+        self.code, self.architecture = image, architecture
+        self._begin_update()
+
+    def publish(self, image: Image, revision: str) -> Version:
+        self.calls.append("PublishVersion")
+        self._require("PublishVersion", revision)
+        if image != self.code:
+            raise LookAgain(f"$LATEST is no longer on {image}: somebody changed it")
+        made_from = (self.code, self.architecture, self.configuration)
+        if made_from == self._published_from:
+            return self.version(self._published)
+        number = str(int(self._published) + 1)
+        self._published, self._published_from = number, made_from
+        self.versions[number] = pending = Version(
+            number, image, VersionState.PENDING, configuration=self.configuration
+        )
+        failed = self.failed or self.fails_to_start.get(image, "")
+        state = VersionState.FAILED if failed else VersionState.ACTIVE
+        ready = Version(number, image, state, failed, self.configuration)
+        self._ready[number] = (self.clock.now() + timedelta(seconds=self.pending_seconds), ready)
+        self.revision += 1
+        return pending
+
+    def point_live(self, version: str, revision: str) -> None:
+        self.calls.append("UpdateAlias")
+        if self.refuses_to_move:
+            raise Refused(self.refuses_to_move)
+        if revision != str(self.alias_revision):
+            raise LookAgain("UpdateAlias: PreconditionFailedException: somebody was faster")
+        if version not in self.versions:
+            raise Refused(f"UpdateAlias: ResourceNotFoundException: Function not found: {version}")
+        self.move_live(version)
+
+    def invoke(self, qualifier: str, payload: bytes) -> Answer:
+        if qualifier == "$LATEST":
+            self._updating()
+            return self._run(qualifier, self.serving, qualifier)
+        version = self.live() if qualifier == "live" else self.version(qualifier)
+        if version.state is VersionState.ACTIVE:
+            return self._run(qualifier, version.image, version.number)
+        if version.state is VersionState.FAILED:
+            raise Refused(f"Invoke: CodeArtifactUserFailedException: {version.reason}")
+        if version.state is VersionState.INACTIVE:
+            self._wake(version)
+        raise LookAgain(f"Invoke: ResourceConflictException: version {version.number} is {version.state}")
+
+    # -- what people do, and what happens by itself
+
+    def update_by_hand(self, image: Image) -> None:
+        self.update_code(image, self.architecture, self.latest().revision)
+
+    def configure(self, configuration: Configuration) -> None:
+        """By somebody's hand, or by CloudFormation: an update like any other."""
+        self._require("UpdateFunctionConfiguration", self.latest().revision)
+        self.configuration = configuration
+        self._begin_update()
+
+    def move_live(self, version: str) -> None:
+        """By us, or by somebody's hand."""
+        self.alias = version
+        self.alias_revision += 1
+        self.exposed.append(self.live_image)
+
+    def set_state(self, number: str, state: VersionState, reason: str = "") -> None:
+        self._ready.pop(number, None)
+        self.versions[number] = replace(self.versions[number], state=state, reason=reason)
+
+    # -- Lambda's own
+
+    def _updating(self) -> bool:
+        """Is an update under way? One that is due is done first."""
+        if self._done_at is None:
+            return False
+        if self.clock.now() < self._done_at:
+            return True
+        self._done_at = None
+        self.revision += 1
+        self.failed = self.fails_to_update.get(self.code, "") or self._gone(self.code)
+        if not self.failed:
+            self.serving = self.code
+        return False
+
+    def _require(self, call: str, revision: str) -> None:
+        if self._updating():
+            raise LookAgain(f"{call}: ResourceConflictException: an update is in progress")
+        if revision != str(self.revision):
+            raise LookAgain(f"{call}: PreconditionFailedException: somebody was faster")
+
+    def _begin_update(self) -> None:
+        self.revision += 1
+        self.failed = ""
+        if self.code in self.never_updates:
+            self._done_at = datetime.max.replace(tzinfo=UTC)
+        else:
+            self._done_at = self.clock.now() + timedelta(seconds=self.update_seconds)
+
+    def _gone(self, image: Image) -> str:
+        if image.digest in self.registry.artifacts:
+            return ""
+        return f"ImageDeleted: The image {image.digest} was deleted from the repository."
+
+    def _wake(self, version: Version) -> None:
+        self.versions[version.number] = replace(version, state=VersionState.PENDING)
+        self._ready[version.number] = (
+            self.clock.now() + timedelta(seconds=self.pending_seconds),
+            replace(version, state=VersionState.ACTIVE),
+        )
+
+    def _run(self, qualifier: str, image: Image, executed_version: str) -> Answer:
+        self.invoked.append((qualifier, image))
+        return replace(self.answers.get(image, lambda: HEALTHY)(), executed_version=executed_version)
+
 
 @dataclass
 class FakeLedger:
@@ -215,6 +338,7 @@ class FakeLedger:
     book: Book = field(default_factory=Book)
     ended: dict[str, Deployment] = field(default_factory=dict)
     quarantined: dict[str, Quarantine] = field(default_factory=dict)
+    commands: dict[str, Command] = field(default_factory=dict)
     held_lease: Lease | None = None
     token: int = 0
     recorded: list[Deployment] = field(default_factory=list)
@@ -245,7 +369,7 @@ class FakeLedger:
 
     def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
         self._fence(lease)
-        if begins and self.book.hold:
+        if begins and self.book.hold and self.book.hold.id != deployment.passes:
             raise LookAgain("a hold came in between")
         others = tuple(d for d in self.book.open if d.id != deployment.id)
         if len(others) == len(self.book.open):
@@ -257,25 +381,28 @@ class FakeLedger:
         self._fence(lease)
         self.book = replace(self.book, open=tuple(d for d in self.book.open if d.id != request.id))
 
-    def end(
-        self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
-    ) -> None:
+    def end(self, lease: Lease, conclusion: Conclusion) -> None:
         self._fence(lease)
+        deployment = conclusion.deployment
         if deployment.id in self.ended:
             return
         self.book = replace(
             self.book,
             open=tuple(d for d in self.book.open if d.id != deployment.id),
-            settled=deployment.image.digest if settles else self.book.settled,
+            aborts=tuple(a for a in self.book.aborts if a.deployment != deployment.id),
+            settled=conclusion.settled or self.book.settled,
+            configured=conclusion.configured or self.book.configured,
+            hold=self.book.hold or conclusion.hold,
+            reverts=conclusion.reverts,
             notices=(*self.book.notices, Notice(deployment)),
         )
         self.ended[deployment.id] = deployment
-        if quarantine:
-            digest = deployment.image.digest
+        digest = deployment.image.digest
+        if conclusion.quarantined:
             because = deployment.failure or deployment.because
             self.quarantined[digest] = Quarantine(digest, deployment.id, because)
-        if pardon:
-            self.quarantined.pop(deployment.image.digest, None)
+        if conclusion.pardoned:
+            self.quarantined.pop(digest, None)
 
     def sent(self, notice: Notice) -> None:
         kept = tuple(n for n in self.book.notices if n.deployment.id != notice.deployment.id)
@@ -291,14 +418,45 @@ class FakeLedger:
     def quarantine(self, digest: str) -> Quarantine | None:
         return self.quarantined.get(digest)
 
-    def hold(self, hold: Hold) -> bool:
+    def command(self, request: str) -> Command | None:
+        return self.commands.get(request)
+
+    def ask(self, command: Command) -> bool:
+        self._first(command)
+        if command.wish is None or not self.request(command.wish):
+            return False
+        self.book = replace(self.book, hold=self.book.hold or command.hold)
+        return self._keep(command)
+
+    def hold(self, command: Command) -> bool:
+        self._first(command)
         if self.book.hold:
             return False
-        self.book = replace(self.book, hold=hold)
-        return True
+        self.book = replace(self.book, hold=command.hold)
+        return self._keep(command)
 
-    def resume(self) -> None:
-        self.book = replace(self.book, hold=None)
+    def resume(self, command: Command) -> bool:
+        self._first(command)
+        if self.book.hold is None or self.book.hold != command.hold:
+            return False
+        self.book = replace(self.book, hold=None, reverts=0)
+        return self._keep(command)
+
+    def abort(self, command: Command) -> bool:
+        self._first(command)
+        known = any(a.deployment == command.deployment for a in self.book.aborts)
+        if known or not any(d.id == command.deployment for d in self.book.open):
+            return False
+        self.book = replace(self.book, aborts=(*self.book.aborts, command))
+        return self._keep(command)
+
+    def _first(self, command: Command) -> None:
+        if command.asked.request in self.commands:
+            raise AskedBefore
+
+    def _keep(self, command: Command) -> bool:
+        self.commands[command.asked.request] = replace(command, wish=None)
+        return True
 
     def history(self, limit: int) -> list[Deployment]:
         return sorted(self.ended.values(), key=lambda d: d.id, reverse=True)[:limit]
@@ -324,12 +482,12 @@ class FakeNotifier:
 
     def send(self, message: Message) -> None:
         if self.broken:
-            raise ConnectionError("the topic cannot be reached")
+            raise LookAgain("Publish: the topic cannot be reached")
         self.sent.append((message.subject, message.body))
 
     def chat(self, message: Message) -> None:
         if self.chat_is_broken:
-            raise ConnectionError("the chat's topic cannot be reached")
+            raise LookAgain("Publish: the chat's topic cannot be reached")
         self.chatted.append(message)
 
 
@@ -356,8 +514,8 @@ class World:
 
     def __init__(self, limits: Limits | None = None, checks: tuple[Check, ...] | None = None) -> None:
         self.clock = FakeClock()
-        self.function = FakeFunction(self.clock)
         self.registry = FakeRegistry()
+        self.function = FakeFunction(self.clock, self.registry)
         self.ledger = FakeLedger()
         self.notifier = FakeNotifier()
         self.journal = Memory()
@@ -406,6 +564,34 @@ class World:
         found = self.ledger.find(request.id)
         assert found, f"{request.id} was lost"
         return found
+
+    def hold(self, by: str = "alice", because: str = "incident 42") -> Hold:
+        return self.controller().hold(self.asked(by, because))
+
+    def resume(self, by: str = "alice") -> Hold:
+        return self.controller().resume(self.asked(by, ""))
+
+    def retry(self, name: str, by: str = "alice", passes: str | None = None) -> Deployment:
+        return self.controller().deploy(
+            self.asked(by, "it was not to blame"), image(name), Source.RETRY, passes
+        )
+
+    def deploy(self, name: str, by: str = "alice", passes: str | None = None) -> Deployment:
+        return self.controller().deploy(self.asked(by, "a hotfix"), image(name), Source.DEPLOY, passes)
+
+    def rollback(self, to: str | Image | None = None, by: str = "alice") -> Deployment:
+        return self.controller().rollback(self.asked(by, "users complain"), to)
+
+    def abort(self, deployment: str | None = None, by: str = "alice") -> Deployment:
+        return self.controller().abort(self.asked(by, "wrong branch"), deployment)
+
+    def ring(self, alarm: str) -> None:
+        self.controller().alarm(Alarm(alarm, "Threshold Crossed", self.clock.now()))
+
+    def asked(self, by: str, because: str) -> Asked:
+        """A command as its caller gives it: each with a request id of its own."""
+        self.events += 1
+        return Asked(f"request-{self.events}", by, because)
 
     def answers(self, name: str, answer: Answer) -> None:
         self.function.answers[image(name)] = lambda: answer

@@ -17,7 +17,7 @@ from botocore.exceptions import (
 )
 
 from deployer.ports import LookAgain, Refused
-from deployer.text import first
+from deployer.text import discreet, line
 
 # Busy, or somebody was faster: true now, and perhaps not in a second.
 _PASSING = frozenset(
@@ -53,15 +53,16 @@ def translated() -> Iterator[None]:
     except ClientError as error:
         raise translation(error) from error
     except (ConnectionError, HTTPClientError, IncompleteReadError) as error:
-        raise LookAgain(first(" ".join(str(error).split()), _TOLD)) from error
+        raise LookAgain(line(discreet(str(error)), _TOLD)) from error
 
 
 def translation(error: ClientError) -> LookAgain | Refused:
-    """What `error` means to us. Its text names the call, AWS's code and AWS's message, in one line."""
+    """What `error` means to us. Its text names the call, AWS's code and AWS's message, in one line without
+    the signatures and tokens that AWS quotes."""
     code = error.response.get("Error", {}).get("Code", "")
     message = error.response.get("Error", {}).get("Message", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    told = first(" ".join(f"{error.operation_name}: {code}: {message}".split()), _TOLD)
+    told = line(discreet(f"{error.operation_name}: {code}: {message}"), _TOLD)
     # First: Lambda says "AccessDenied" of KMS and EC2 with status 502, and it does not pass.
     if "AccessDenied" in code:
         return Refused(told)

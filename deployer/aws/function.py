@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
 
 from deployer.aws.errors import translated
-from deployer.model import BadDigest, Image, Latest, UpdateStatus, Version, VersionState
+from deployer.model import BadDigest, Configuration, Image, Latest, UpdateStatus, Version, VersionState
 from deployer.ports import Answer, LookAgain, Refused
 from deployer.text import first, last, printable
 
@@ -24,6 +26,22 @@ LIVE = "live"
 MAXIMUM_PAYLOAD = 6 * 1024**2 + 100
 MAXIMUM_LOG = 4096  # LogType=Tail: "the last 4 KB of the execution log"
 _MAXIMUM_REASON = 1000
+# What a version freezes beside its code; UpdateFunctionConfiguration changes it, and nothing else may.
+# https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
+_SETTINGS = (
+    "DeadLetterConfig",
+    "Environment",
+    "EphemeralStorage",
+    "FileSystemConfigs",
+    "ImageConfigResponse",
+    "KMSKeyArn",
+    "LoggingConfig",
+    "MemorySize",
+    "Role",
+    "Timeout",
+    "TracingConfig",
+    "VpcConfig",
+)
 _ARCHITECTURES: dict[str, ArchitectureType] = {"x86_64": "x86_64", "arm64": "arm64"}
 
 
@@ -56,6 +74,7 @@ class LambdaFunction:
             revision=configuration.get("RevisionId", ""),
             architecture=next(iter(configuration.get("Architectures", [])), "x86_64"),  # Lambda's default
             reason=reason,
+            configuration=_configuration(configuration),
         )
 
     def version(self, number: str) -> Version:
@@ -64,7 +83,13 @@ class LambdaFunction:
             response = self._client.get_function(FunctionName=self._name, Qualifier=number)
         configuration = response["Configuration"]
         state, reason = _state(configuration)
-        return Version(configuration.get("Version", number), self._image(response), state, reason)
+        return Version(
+            configuration.get("Version", number),
+            self._image(response),
+            state,
+            reason,
+            _configuration(configuration),
+        )
 
     def live(self) -> Version:
         """The version that the alias `live` points at. GetFunction resolves the alias: one call, not two."""
@@ -105,7 +130,7 @@ class LambdaFunction:
                     raise LookAgain(f"$LATEST is no longer on {image}: somebody changed it") from error
                 raise
         state, reason = _state(configuration)
-        return Version(configuration["Version"], image, state, reason)
+        return Version(configuration["Version"], image, state, reason, _configuration(configuration))
 
     def point_live(self, version: str, revision: str) -> None:
         """Move `live` to `version`, all traffic at once: weights that somebody left are cleared."""
@@ -171,6 +196,28 @@ def _status(configuration: FunctionConfigurationTypeDef) -> tuple[UpdateStatus, 
             configuration.get("StateReasonCode"), configuration.get("StateReason")
         )
     return UpdateStatus.SUCCESSFUL, ""
+
+
+def _configuration(
+    configuration: FunctionConfigurationTypeDef | FunctionConfigurationResponseTypeDef,
+) -> Configuration:
+    given: dict[str, Any] = {**configuration}
+    kept = ((name, _without_empty(given.get(name))) for name in _SETTINGS)
+    return Configuration(tuple((name, _hash(value)) for name, value in kept if value not in _EMPTY))
+
+
+_EMPTY: tuple[object, ...] = (None, "", {}, [])
+
+
+def _without_empty(value: Any) -> Any:
+    """Lambda leaves out what is not set, or gives it as an empty text, object or list: all the same here."""
+    if not isinstance(value, dict):
+        return value
+    return {key: each for key, each in value.items() if each not in _EMPTY}
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _state(

@@ -4,9 +4,11 @@
 |------------------------|-------------------|---------------------------------------------------|
 | `<service>#now`        | `state`           | settled digest, hold, lease                       |
 |                        | `deployment#<id>` | an open deployment                                |
+|                        | `abort#<id>`      | the command to turn it round                      |
 |                        | `notice#<id>`     | an end that people have not been told of          |
 | `<service>#history`    | `<id>`            | an ended deployment, for 400 days; sorted by time |
 | `<service>#quarantine` | `<digest>`        | why that digest is not deployed again             |
+| `<service>#commands`   | `<request id>`    | a command that was followed, by whom and why      |
 
 What is going on is one Query of `now`, however long the history is.
 
@@ -26,6 +28,8 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from deployer.aws.errors import translated
 from deployer.aws.record import (
     Item,
+    command_from,
+    command_item,
     deployment_from,
     deployment_item,
     hold_from,
@@ -34,8 +38,8 @@ from deployer.aws.record import (
     quarantine_from,
     quarantine_item,
 )
-from deployer.model import Book, Deployment, Hold, Notice, Quarantine
-from deployer.ports import Lease, LeaseLost, LookAgain, Refused
+from deployer.model import Book, Command, Conclusion, Deployment, Notice, Quarantine
+from deployer.ports import AskedBefore, Lease, LeaseLost, LookAgain, Refused
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -62,6 +66,7 @@ class DynamoLedger:
         self._now = f"{service}#now"
         self._history = f"{service}#history"
         self._quarantine = f"{service}#quarantine"
+        self._commands = f"{service}#commands"
 
     # -- reading
 
@@ -69,6 +74,7 @@ class DynamoLedger:
         """What is going on now: one consistent read, however long the history is."""
         state: Item = {}
         deployments: list[Deployment] = []
+        aborts: list[Command] = []
         notices: list[Notice] = []
         for item in self._query(self._now):
             match item["sk"].partition("#")[0]:
@@ -76,12 +82,17 @@ class DynamoLedger:
                     state = item
                 case "deployment":
                     deployments.append(deployment_from(item))
+                case "abort":
+                    aborts.append(command_from(item))
                 case "notice":
                     notices.append(notice_from(item))
         return Book(
             settled=state.get("settled"),
+            configured=state.get("configured"),
             hold=hold_from(state["hold"]) if "hold" in state else None,
+            reverts=int(state.get("reverts", 0)),
             open=tuple(deployments),
+            aborts=tuple(aborts),
             notices=tuple(notices),
         )
 
@@ -105,10 +116,7 @@ class DynamoLedger:
 
     def request(self, deployment: Deployment) -> bool:
         """Note a new request. False if one with this id was noted before, ended or not."""
-        return not self._write(
-            self._put(self._now, f"deployment#{deployment.id}", deployment_item(deployment), _ABSENT),
-            self._check(self._history, deployment.id, _ABSENT),
-        )
+        return not self._write(*self._new(deployment))
 
     # -- the lease
 
@@ -160,9 +168,9 @@ class DynamoLedger:
 
     def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
         """Write down an open deployment. Raises `LookAgain` if it is not open any more, or if it `begins` to
-        touch the function and a hold came in between."""
+        touch the function and a hold came in between that it may not pass."""
         failed = self._write(
-            self._fence(lease, unless_held=begins),
+            self._fence(lease, begins=deployment if begins else None),
             self._put(self._now, f"deployment#{deployment.id}", deployment_item(deployment), _THERE),
         )
         if 0 in failed and begins:
@@ -179,25 +187,24 @@ class DynamoLedger:
         if self._write(self._fence(lease), self._delete(self._now, f"deployment#{request.id}")):
             raise _lost(lease)
 
-    def end(
-        self, lease: Lease, deployment: Deployment, *, settles: bool, quarantine: bool, pardon: bool = False
-    ) -> None:
-        """In one transaction: move it from the open ones to history, leave a notice to be sent, remember its
-        digest as settled, and put it into quarantine or lift that. Done again, it does nothing: an answer may
-        get lost."""
-        item = deployment_item(deployment)
+    def end(self, lease: Lease, conclusion: Conclusion) -> None:
+        """In one transaction: move the deployment from the open ones to history, leave a notice to be sent,
+        and remember what the conclusion says. Done again, it does nothing: an answer may get lost."""
+        deployment = conclusion.deployment
+        item, digest = deployment_item(deployment), deployment.image.digest
         gone = int((deployment.since + KEEP_HISTORY).timestamp())
         writes = [
-            self._settle(lease, deployment.image.digest) if settles else self._fence(lease),
+            self._remember(lease, conclusion),
             self._put(self._history, deployment.id, {**item, "expires_at": gone}, _ABSENT),
             self._delete(self._now, f"deployment#{deployment.id}"),
+            self._delete(self._now, f"abort#{deployment.id}"),
             self._put(self._now, f"notice#{deployment.id}", {**item, "tries": 0}),
         ]
-        if quarantine:
-            bad = Quarantine(deployment.image.digest, deployment.id, deployment.failure or deployment.because)
-            writes.append(self._put(self._quarantine, bad.digest, quarantine_item(bad)))
-        if pardon:
-            writes.append(self._delete(self._quarantine, deployment.image.digest))
+        if conclusion.quarantined:
+            bad = Quarantine(digest, deployment.id, deployment.failure or deployment.because)
+            writes.append(self._put(self._quarantine, digest, quarantine_item(bad)))
+        if conclusion.pardoned:
+            writes.append(self._delete(self._quarantine, digest))
         if 0 in self._write(*writes):
             raise _lost(lease)
 
@@ -221,31 +228,57 @@ class DynamoLedger:
             except self._client.exceptions.ConditionalCheckFailedException:
                 return  # somebody else delivered it meanwhile
 
-    def hold(self, hold: Hold) -> bool:
-        """Hold deployments. False if somebody holds them already: theirs stays."""
-        with translated():
-            try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key=_key(self._now, "state"),
-                    UpdateExpression="SET #hold = :hold",
-                    ConditionExpression="attribute_not_exists(#hold)",
-                    ExpressionAttributeNames={"#hold": "hold"},
-                    ExpressionAttributeValues=_values({":hold": hold_item(hold)}),
-                )
-            except self._client.exceptions.ConditionalCheckFailedException:
-                return False
-        return True
+    # -- commands
 
-    def resume(self) -> None:
-        """Lift the hold, if there is one."""
-        with translated():
-            self._client.update_item(
-                TableName=self._table,
-                Key=_key(self._now, "state"),
-                UpdateExpression="REMOVE #hold",
-                ExpressionAttributeNames={"#hold": "hold"},
-            )
+    def command(self, request: str) -> Command | None:
+        """The command with this request's id, if one was followed."""
+        item = self._get(self._commands, request)
+        return command_from(item) if item else None
+
+    def ask(self, command: Command) -> bool:
+        """Note the deployment that the command asks for, and set its hold if there is none. False if the
+        deployment was noted before. Raises `AskedBefore`."""
+        if command.wish is None:
+            raise ValueError(f"a command to {command.verb} asks for no deployment")
+        writes = self._new(command.wish)
+        if command.hold:
+            unless_held = "SET #hold = if_not_exists(#hold, :hold)"
+            writes.append(self._change_state(unless_held, _held_by(command)))
+        return not self._follow(command, *writes)
+
+    def hold(self, command: Command) -> bool:
+        """Set the command's hold. False if deployments are held already. Raises `AskedBefore`."""
+        write = self._change_state("SET #hold = :hold", _held_by(command), "attribute_not_exists(#hold)")
+        return not self._follow(command, write)
+
+    def resume(self, command: Command) -> bool:
+        """Lift the command's hold, and forget reverts. False if it is another one. Raises `AskedBefore`."""
+        write = self._change_state("REMOVE #hold, reverts", _held_by(command), "#hold = :hold")
+        return not self._follow(command, write)
+
+    def abort(self, command: Command) -> bool:
+        """Note that the command's deployment is to be turned round. False if it is not open, or if that was
+        noted before. Raises `AskedBefore`."""
+        return not self._follow(
+            command,
+            self._check(self._now, f"deployment#{command.deployment}", _THERE),
+            self._put(self._now, f"abort#{command.deployment}", command_item(command), _ABSENT),
+        )
+
+    def _new(self, deployment: Deployment) -> list[TransactWriteItemTypeDef]:
+        return [
+            self._put(self._now, f"deployment#{deployment.id}", deployment_item(deployment), _ABSENT),
+            self._check(self._history, deployment.id, _ABSENT),
+        ]
+
+    def _follow(self, command: Command, *writes: TransactWriteItemTypeDef) -> set[int]:
+        """Write all or nothing, and the command with it, if it is the first of its request."""
+        gone = int((command.at + KEEP_HISTORY).timestamp())
+        item = {**command_item(command), "expires_at": gone}
+        failed = self._write(self._put(self._commands, command.asked.request, item, _ABSENT), *writes)
+        if 0 in failed:
+            raise AskedBefore(f"request {command.asked.request} was followed before")
+        return failed
 
     # -- DynamoDB
 
@@ -319,34 +352,66 @@ class DynamoLedger:
             }
         }
 
-    def _fence(self, lease: Lease, *, unless_held: bool = False) -> TransactWriteItemTypeDef:
+    def _fence(self, lease: Lease, *, begins: Deployment | None = None) -> TransactWriteItemTypeDef:
+        """Only under this lease; and, for a deployment that begins, only if no hold is in its way."""
+        values: Item = {":token": lease.token}
         check: TransactWriteItemTypeDef = {
             "ConditionCheck": {
                 "TableName": self._table,
                 "Key": _key(self._now, "state"),
                 "ConditionExpression": "lease_token = :token",
-                "ExpressionAttributeValues": _values({":token": lease.token}),
             }
         }
-        if unless_held:
-            check["ConditionCheck"]["ConditionExpression"] += " AND attribute_not_exists(#hold)"
-            check["ConditionCheck"]["ExpressionAttributeNames"] = {"#hold": "hold"}
+        if begins:
+            check["ConditionCheck"]["ConditionExpression"] += (
+                " AND (attribute_not_exists(#hold) OR #hold.#id = :passes)"
+            )
+            check["ConditionCheck"]["ExpressionAttributeNames"] = {"#hold": "hold", "#id": "id"}
+            values[":passes"] = begins.passes or "none"  # no hold's id
+        check["ConditionCheck"]["ExpressionAttributeValues"] = _values(values)
         return check
 
-    def _settle(self, lease: Lease, digest: str) -> TransactWriteItemTypeDef:
-        return {
+    def _remember(self, lease: Lease, conclusion: Conclusion) -> TransactWriteItemTypeDef:
+        """The fence of an end, and what it leaves in the state."""
+        changes = ["reverts = :reverts"]
+        values: Item = {":token": lease.token, ":reverts": conclusion.reverts}
+        if conclusion.settled:
+            changes.append("settled = :settled")
+            values[":settled"] = conclusion.settled
+        if conclusion.configured:
+            changes.append("configured = :configured")
+            values[":configured"] = conclusion.configured
+        if conclusion.hold:
+            changes.append("#hold = if_not_exists(#hold, :hold)")
+            values[":hold"] = hold_item(conclusion.hold)
+        return self._change_state(f"SET {', '.join(changes)}", values, "lease_token = :token")
+
+    def _change_state(
+        self, change: str, values: Item, condition: str | None = None
+    ) -> TransactWriteItemTypeDef:
+        update: TransactWriteItemTypeDef = {
             "Update": {
                 "TableName": self._table,
                 "Key": _key(self._now, "state"),
-                "UpdateExpression": "SET settled = :digest",
-                "ConditionExpression": "lease_token = :token",
-                "ExpressionAttributeValues": _values({":digest": digest, ":token": lease.token}),
+                "UpdateExpression": change,
+                "ExpressionAttributeValues": _values(values),
             }
         }
+        if condition:
+            update["Update"]["ConditionExpression"] = condition
+        if "#hold" in f"{change} {condition}":
+            update["Update"]["ExpressionAttributeNames"] = {"#hold": "hold"}
+        return update
 
 
 def _lost(lease: Lease) -> LeaseLost:
     return LeaseLost(f"{lease.holder} held the lease with token {lease.token}; somebody holds a newer one")
+
+
+def _held_by(command: Command) -> Item:
+    if command.hold is None:
+        raise ValueError(f"a command to {command.verb} that names no hold")
+    return {":hold": hold_item(command.hold)}
 
 
 def _key(pk: str, sk: str) -> dict[str, AttributeValueTypeDef]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.aws.errors import translated
 from deployer.message import chat
 from deployer.model import Message
-from deployer.text import first
+from deployer.text import first, printable
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_sns import SNSClient
@@ -34,13 +35,14 @@ class SnsNotifier:
             self._client.publish(
                 TopicArn=self._topic,
                 Subject=_subject(message.subject),
-                Message=first(message.body, MAXIMUM_BODY),
+                Message=first(printable(message.body), MAXIMUM_BODY),
             )
 
     def chat(self, message: Message) -> None:
         """Deliver to the chat channels, or raise `LookAgain` or `Refused`."""
         with translated():
-            self._client.publish(TopicArn=self._chat_topic, Message=chat(message))
+            plain = replace(message, body=printable(message.body).encode(errors="replace").decode())
+            self._client.publish(TopicArn=self._chat_topic, Message=chat(plain))
 
 
 def _subject(text: str) -> str:

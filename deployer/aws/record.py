@@ -10,13 +10,16 @@ Whether a check passed is never cut.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from deployer.model import (
+    Asked,
     CheckResult,
+    Command,
     Deployment,
     Hold,
     Image,
@@ -29,12 +32,13 @@ from deployer.model import (
     Version,
     VersionState,
 )
-from deployer.text import first, last
+from deployer.text import first, last, line
 
 SCHEMA = 1
 
 _TEXT = 1000  # bytes of a sentence
 _LOG = 4096  # bytes of a log tail
+_MOST = 1_000_000  # more tries or updates than anybody makes
 _RESULTS = 20_000  # bytes that one verdict's results share, for each of their texts
 
 Item = dict[str, Any]  # what boto3's TypeSerializer takes
@@ -53,16 +57,23 @@ def deployment_item(deployment: Deployment) -> Item:
         image=_image_item(deployment.image),
         source=deployment.source.value,
         requested_at=_time_item(deployment.requested_at),
+        by=_optional(_text_item, deployment.by),
+        why=_optional(_text_item, deployment.why),
+        passes=deployment.passes,
+        leaving=deployment.leaving,
         phase=deployment.phase.value,
         timeline=[_moment_item(moment) for moment in deployment.timeline],
         previous=_optional(_version_item, deployment.previous),
         version=deployment.version,
+        configuration=deployment.configuration,
         revision=deployment.revision,
         ending=deployment.ending.value if deployment.ending else None,
         updates=deployment.updates,
         blamed=deployment.blamed,
         live=_optional(_version_item, deployment.live),
         no_way_back=deployment.no_way_back,
+        aborted=deployment.aborted,
+        trips=deployment.trips,
         warnings=[first(warning, _TEXT) for warning in deployment.warnings],
         verification=_optional(_verdict_item, deployment.verification),
         confirmation=_optional(_verdict_item, deployment.confirmation),
@@ -79,16 +90,23 @@ def deployment_from(item: Mapping[str, Any]) -> Deployment:
             image=_image_from(item["image"]),
             source=Source(item["source"]),
             requested_at=_time_from(item["requested_at"]),
+            by=_optional(str, item.get("by")),
+            why=_optional(str, item.get("why")),
+            passes=_optional(str, item.get("passes")),
+            leaving=_optional(str, item.get("leaving")),
             phase=Phase(item["phase"]),
             timeline=tuple(_moment_from(moment) for moment in item.get("timeline", [])),
             previous=_optional(_version_from, item.get("previous")),
             version=_optional(str, item.get("version")),
+            configuration=_optional(str, item.get("configuration")),
             revision=_optional(str, item.get("revision")),
             ending=_optional(Phase, item.get("ending")),
-            updates=int(item.get("updates", 0)),
+            updates=_count(item.get("updates", 0)),
             blamed=item.get("blamed") is True,
             live=_optional(_version_from, item.get("live")),
             no_way_back=item.get("no_way_back") is True,
+            aborted=item.get("aborted") is True,
+            trips=_optional(str, item.get("trips")),
             warnings=tuple(str(warning) for warning in item.get("warnings", [])),
             verification=_optional(_verdict_from, item.get("verification")),
             confirmation=_optional(_verdict_from, item.get("confirmation")),
@@ -102,24 +120,54 @@ def notice_from(item: Mapping[str, Any]) -> Notice:
     """The notice that `item` holds, or `BadRecord`."""
     deployment = deployment_from(item)
     try:
-        return Notice(deployment, int(item.get("tries", 0)), _optional(_time_from, item.get("again_at")))
+        return Notice(deployment, _count(item.get("tries", 0)), _optional(_time_from, item.get("again_at")))
     except _MALFORMED as error:
         raise _bad(item, error) from error
 
 
 def hold_item(hold: Hold) -> Item:
     """The `hold` of the state item."""
-    return {
-        "by": first(hold.by, _TEXT),
-        "because": first(hold.because, _TEXT),
-        "since": _time_item(hold.since),
-    }
+    return _present(
+        by=_text_item(hold.by),
+        because=_text_item(hold.because),
+        since=_time_item(hold.since),
+        id=hold.id or None,
+    )
 
 
 def hold_from(item: Mapping[str, Any]) -> Hold:
     """The hold that `item` holds, or `BadRecord`."""
     try:
-        return Hold(str(item["by"]), str(item["because"]), _time_from(item["since"]))
+        return Hold(str(item["by"]), str(item["because"]), _time_from(item["since"]), str(item.get("id", "")))
+    except _MALFORMED as error:
+        raise _bad(item, error) from error
+
+
+def command_item(command: Command) -> Item:
+    """The item, without its key."""
+    return _present(
+        schema=SCHEMA,
+        verb=command.verb,
+        request=command.asked.request,
+        by=_text_item(command.asked.by),
+        because=_text_item(command.asked.because),
+        at=_time_item(command.at),
+        deployment=command.deployment,
+        hold=_optional(hold_item, command.hold),
+    )
+
+
+def command_from(item: Mapping[str, Any]) -> Command:
+    """The command that `item` holds, or `BadRecord`."""
+    try:
+        _require_schema(item)
+        return Command(
+            str(item["verb"]),
+            Asked(str(item["request"]), str(item["by"]), str(item["because"])),
+            _time_from(item["at"]),
+            deployment=_optional(str, item.get("deployment")),
+            hold=_optional(hold_from, item.get("hold")),
+        )
     except _MALFORMED as error:
         raise _bad(item, error) from error
 
@@ -144,6 +192,10 @@ def quarantine_from(item: Mapping[str, Any]) -> Quarantine:
 
 
 # -- parts, each with its way there and its way back ------------------------------------------------------
+
+
+def _text_item(text: str) -> str:
+    return first(text, _TEXT)
 
 
 def _image_item(image: Image) -> Item:
@@ -211,13 +263,28 @@ def _verdict_from(item: Mapping[str, Any]) -> Verdict:
                 passed=result["passed"] is True,
                 expected=str(result["expected"]),
                 actual=str(result["actual"]),
-                seconds=float(result["seconds"]),
-                tries=int(result["tries"]),
+                seconds=_seconds(result["seconds"]),
+                tries=_count(result["tries"]),
             )
             for result in item["results"]
         ),
         str(item.get("log_tail", "")),
     )
+
+
+def _count(value: Any) -> int:
+    """How often something was done. Waits double with it: 10**125, which the table would hold, never ends."""
+    count = int(value)
+    if not 0 <= count <= _MOST:
+        raise ValueError(f"not a count from 0 to {_MOST}: {str(value)[:40]}")
+    return count
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not math.isfinite(seconds):  # such a number could be read, and never written again
+        raise ValueError(f"not a number of seconds: {seconds}")
+    return seconds
 
 
 def _time_item(at: datetime) -> str:
@@ -233,7 +300,7 @@ def _time_from(text: Any) -> datetime:
 
 # -- what is absent, and what is wrong --------------------------------------------------------------------
 
-_MALFORMED = (ArithmeticError, AttributeError, KeyError, TypeError, ValueError)
+_MALFORMED = (ArithmeticError, AttributeError, KeyError, RecursionError, TypeError, ValueError)
 
 
 def _present(**fields: Any) -> Item:
@@ -254,7 +321,9 @@ def _require_schema(item: Mapping[str, Any]) -> None:
 
 
 def _bad(item: Mapping[str, Any], error: Exception) -> BadRecord:
-    where = f"{item.get('pk', '?')} / {item.get('sk', '?')}"
+    # A hold is a part of an item, and whoever edited it may have left no map there.
+    keys = item if isinstance(item, Mapping) else {}
+    where = f"{keys.get('pk', '?')} / {keys.get('sk', '?')}"
     return BadRecord(
-        first(f"the ledger's item {where} cannot be read: {type(error).__name__}: {error}", _TEXT)
+        line(f"the ledger's item {where} cannot be read: {type(error).__name__}: {error}", _TEXT)
     )

@@ -15,10 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from deployer import web
 from deployer.aws.errors import translated
 from deployer.model import Artifact, ArtifactKind, BadDigest, require_digest
 from deployer.ports import LookAgain, Refused
-from deployer.text import first, printable
+from deployer.text import discreet, line
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_ecr import ECRClient
@@ -116,8 +117,8 @@ class EcrRegistry:
         if code in ("", "ImageNotFound"):
             return self._unaccepted(digest)
         if code in ("UpstreamTooManyRequests", "UpstreamUnavailable"):
-            raise LookAgain(f"BatchGetImage: {code}: {first(reason, _WORD)}")
-        told = first(f"{code}: {reason}", _WORD)
+            raise LookAgain(f"BatchGetImage: {code}: {line(reason, _WORD)}")
+        told = line(f"{code}: {reason}", _WORD)
         return Artifact(ArtifactKind.OTHER, "unknown", problem=f"the registry does not give it away ({told})")
 
     def _unaccepted(self, digest: str) -> Artifact | None:
@@ -125,7 +126,7 @@ class EcrRegistry:
         detail = self._describe({"imageDigest": digest})
         if detail is None:
             return None
-        return Artifact(ArtifactKind.OTHER, first(detail.get("imageManifestMediaType", "unknown"), _WORD))
+        return Artifact(ArtifactKind.OTHER, line(detail.get("imageManifestMediaType", "unknown"), _WORD))
 
     def _describe(self, image: ImageIdentifierTypeDef) -> ImageDetailTypeDef | None:
         with translated():
@@ -136,7 +137,7 @@ class EcrRegistry:
         return response["imageDetails"][0] if response["imageDetails"] else None
 
     def _read(self, text: str, media_type: str) -> Artifact:
-        media_type = first(media_type, _WORD)
+        media_type = line(media_type, _WORD)
         try:
             manifest = _Manifest.read(text, media_type)
         except _Unreadable as error:
@@ -181,19 +182,19 @@ def _fetch(url: str) -> bytes:
         raise _Unreadable("has a link that is not one to a web server")
     try:
         with urllib.request.urlopen(url, timeout=_FETCH_SECONDS) as answer:  # noqa: S310  scheme checked above
-            blob: bytes = answer.read(MAXIMUM_CONFIG + 1)
-            announced = answer.headers.get("Content-Length", "")
+            blob = web.read(answer, MAXIMUM_CONFIG + 1, _FETCH_SECONDS)
     except urllib.error.HTTPError as error:
         if error.code == 429 or error.code >= 500:
             raise LookAgain(f"the config blob's link answered HTTP {error.code}") from error
         raise _Unreadable(f"could not be fetched (HTTP {error.code})") from error
+    except (http.client.InvalidURL, ValueError) as error:
+        # The link is signed, and these errors quote it.
+        raise _Unreadable(f"has a link that cannot be asked ({type(error).__name__})") from None
     except (OSError, http.client.HTTPException) as error:  # no connection, or one that broke
-        raise LookAgain(f"the config blob could not be fetched: {first(str(error), _WORD)}") from error
+        told = line(discreet(str(error)), _WORD) or type(error).__name__
+        raise LookAgain(f"the config blob could not be fetched: {told}") from error
     if len(blob) > MAXIMUM_CONFIG:
         raise _Unreadable(f"is larger than {MAXIMUM_CONFIG} bytes")
-    if announced.isdecimal() and len(blob) < int(announced):
-        # A read with a size does not complain about a connection that closed too early.
-        raise LookAgain(f"of the config blob's {announced} bytes only {len(blob)} arrived")
     return blob
 
 
@@ -291,7 +292,7 @@ class _Part:
             return None
         if not isinstance(value, str):
             raise _Unreadable(f"has no text where {name} should be text")
-        return printable(first(" ".join(value.split()), _WORD))
+        return line(value, _WORD)
 
     def size(self, name: str) -> int:
         value = self.fields.get(name)

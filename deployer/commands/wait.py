@@ -31,6 +31,8 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
         raise click.BadParameter(f"not an ISO 8601 time: {text[:80]!r}. Write 2026-03-01T03:00:00Z") from None
     if time.tzinfo is None:
         raise click.BadParameter(f"a time without a zone: {text[:80]!r}. Write 2026-03-01T03:00:00Z")
+    if not 1 < time.year < 9999:  # no arithmetic with time zones leads out of the calendar
+        raise click.BadParameter(f"a year that is none: {text[:80]!r}. Write 2026-03-01T03:00:00Z")
     return time.astimezone(UTC)
 
 

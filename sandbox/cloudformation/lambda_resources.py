@@ -46,7 +46,8 @@ class Function(Resource, CloudFormationModel):
                 "FunctionName": self.name,
                 "Code": dict(self.properties["Code"]),
                 "Tags": tags,
-                **only(self.properties, "PackageType", "Architectures", *self._configuration),
+                **only(self.properties, "PackageType", "Architectures"),
+                **self._settings(self.properties),
             }
         )
         self.attributes = {"Arn": created["FunctionArn"]}
@@ -63,11 +64,22 @@ class Function(Resource, CloudFormationModel):
                     **only(self.properties, "Architectures"),
                 }
             )
-        configuration = only(self.properties, *self._configuration)
-        if configuration != only(old, *self._configuration):
+        configuration = self._settings(self.properties)
+        if configuration != self._settings(old):
             settle(self.name)
             functions.update_function_configuration({"FunctionName": self.name, **configuration})
         settle(self.name)
+
+    def _settings(self, properties: Properties) -> Properties:
+        """A variable may be a number in a template, or a Number parameter; Lambda gets a text."""
+        settings = only(properties, *self._configuration)
+        if variables := settings.get("Environment", {}).get("Variables"):
+            texts = {
+                name: str(value).lower() if isinstance(value, bool) else str(value)
+                for name, value in variables.items()
+            }
+            settings["Environment"] = {"Variables": texts}
+        return settings
 
     def remove(self) -> None:
         with gone_is_deleted():

@@ -209,6 +209,7 @@ _TABLE: dict[str, _Row] = {
     "sqs:DeleteMessage": _on(_queue),
     "sqs:DeleteMessageBatch": _on(_queue, "DeleteMessage"),
     "sqs:ChangeMessageVisibility": _on(_queue),
+    "sqs:ChangeMessageVisibilityBatch": _on(_queue, "ChangeMessageVisibility"),
     "sqs:GetQueueAttributes": _on(_queue),
     "sqs:GetQueueUrl": _on(_queue),
     "logs:CreateLogGroup": _on(_log_stream),

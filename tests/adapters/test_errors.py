@@ -74,6 +74,20 @@ def test_a_long_message_of_many_lines_becomes_one_bounded_line() -> None:
     assert len(str(refused.value).encode()) <= 600
 
 
+def test_the_session_token_that_aws_quotes_is_not_passed_on() -> None:
+    """SignatureDoesNotMatch tells the whole canonical request, with the caller's token in it."""
+    with pytest.raises(Refused) as refused, translated():
+        raise refusal("InvalidSignatureException", 403, "should be\n'POST\n/\nx-amz-security-token:canary\n'")
+    assert "canary" not in str(refused.value)
+
+
+def test_an_address_with_a_password_or_a_signature_is_not_passed_on() -> None:
+    with pytest.raises(LookAgain) as again, translated():
+        raise EndpointConnectionError(endpoint_url="https://me:canary@aws.example/x?X-Amz-Signature=canary")
+    assert "canary" not in str(again.value)
+    assert "https://…@aws.example/x?…" in str(again.value)
+
+
 def test_what_is_wrong_with_ourselves_is_not_translated() -> None:
     with pytest.raises(NoCredentialsError), translated():
         raise NoCredentialsError

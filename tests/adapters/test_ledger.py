@@ -15,8 +15,11 @@ from mypy_boto3_dynamodb import DynamoDBClient
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.record import BadRecord
 from deployer.model import (
+    Asked,
     Book,
     CheckResult,
+    Command,
+    Conclusion,
     Deployment,
     Hold,
     Image,
@@ -27,7 +30,7 @@ from deployer.model import (
     Source,
     Verdict,
 )
-from deployer.ports import Lease, LeaseLost, LookAgain, Refused
+from deployer.ports import AskedBefore, Lease, LeaseLost, LookAgain, Refused
 from sandbox.server import Sandbox
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -45,6 +48,21 @@ def deployment(number: int = 1, phase: Phase = Phase.REQUESTED) -> Deployment:
 def moved(made: Deployment, phase: Phase, because: str = "GET /health answered 503") -> Deployment:
     moment = Moment(made.since + timedelta(seconds=2), phase, because)
     return replace(made, phase=phase, timeline=(*made.timeline, moment))
+
+
+HOLD = Hold("ana", "the database is being moved", NOW, "hold-1")
+
+
+def command(
+    verb: str,
+    request: str = "request-1",
+    *,
+    deployment: str | None = None,
+    hold: Hold | None = None,
+    wish: Deployment | None = None,
+) -> Command:
+    about = wish.id if wish else deployment
+    return Command(verb, Asked(request, "ana", "a reason"), NOW, about, hold, wish)
 
 
 def lease(ledger: DynamoLedger, holder: str = "first", now: datetime = NOW) -> Lease:
@@ -85,7 +103,7 @@ def test_an_event_that_comes_again_during_its_deployment_changes_nothing(ledger:
 
 def test_an_event_that_comes_again_after_the_end_is_no_new_request(ledger: DynamoLedger) -> None:
     ledger.request(deployment())
-    ledger.end(lease(ledger), deployment(1, Phase.REJECTED), settles=True, quarantine=False)
+    ledger.end(lease(ledger), Conclusion(deployment(1, Phase.REJECTED), settled=DIGEST))
     assert not ledger.request(deployment())
     assert ledger.look().open == ()
 
@@ -181,9 +199,9 @@ def test_a_deployer_that_was_overtaken_writes_nothing(ledger: DynamoLedger) -> N
     with pytest.raises(LeaseLost, match="paused"):
         ledger.record(paused, deployment(1, Phase.UPDATING))
     with pytest.raises(LeaseLost, match="paused"):
-        ledger.end(paused, deployment(1, Phase.REJECTED), settles=True, quarantine=True)
+        ledger.end(paused, Conclusion(deployment(1, Phase.REJECTED), settled=DIGEST, quarantined=True))
     with pytest.raises(LeaseLost, match="paused"):
-        ledger.end(paused, deployment(1, Phase.REJECTED), settles=False, quarantine=False)
+        ledger.end(paused, Conclusion(deployment(1, Phase.REJECTED)))
 
     # then
     assert ledger.look() == Book(open=(deployment(),))
@@ -205,7 +223,7 @@ def test_what_was_recorded_is_seen(ledger: DynamoLedger) -> None:
 def test_a_deployment_that_ended_is_not_opened_again(ledger: DynamoLedger) -> None:
     ledger.request(deployment())
     held = lease(ledger)
-    ledger.end(held, deployment(1, Phase.REJECTED), settles=True, quarantine=False)
+    ledger.end(held, Conclusion(deployment(1, Phase.REJECTED), settled=DIGEST))
     with pytest.raises(LookAgain, match="not open any more"):
         ledger.record(held, deployment(1, Phase.UPDATING))
     assert ledger.look().open == ()
@@ -219,7 +237,7 @@ def test_an_end_is_everything_at_once(ledger: DynamoLedger) -> None:
     ended = moved(reverting, Phase.REVERTED, "users are on version 6")
 
     # when
-    ledger.end(lease(ledger), ended, settles=True, quarantine=True)
+    ledger.end(lease(ledger), Conclusion(ended, settled=DIGEST, quarantined=True))
 
     # then
     assert ledger.look() == Book(settled=DIGEST, open=(deployment(2),), notices=(Notice(ended),))
@@ -232,9 +250,9 @@ def test_an_end_that_settles_nothing_leaves_the_last_settled_digest(ledger: Dyna
     for number in (1, 2):
         ledger.request(deployment(number))
     held = lease(ledger)
-    ledger.end(held, deployment(1, Phase.REJECTED), settles=True, quarantine=False)
+    ledger.end(held, Conclusion(deployment(1, Phase.REJECTED), settled=DIGEST))
     other = replace(deployment(2, Phase.SUPERSEDED), image=Image("shuking-lambda", "sha256:" + "cd" * 32))
-    ledger.end(held, other, settles=False, quarantine=False)
+    ledger.end(held, Conclusion(other))
     assert ledger.look().settled == DIGEST
 
 
@@ -242,11 +260,11 @@ def test_ending_twice_is_ending_once(ledger: DynamoLedger) -> None:
     # given: an end whose answer was lost, and whose message was delivered by somebody meanwhile
     ledger.request(deployment())
     held, ended = lease(ledger), deployment(1, Phase.REVERTED)
-    ledger.end(held, ended, settles=True, quarantine=True)
+    ledger.end(held, Conclusion(ended, settled=DIGEST, quarantined=True))
     ledger.sent(Notice(ended))
 
     # when
-    ledger.end(held, ended, settles=True, quarantine=True)
+    ledger.end(held, Conclusion(ended, settled=DIGEST, quarantined=True))
 
     # then: nobody is told twice
     assert ledger.look() == Book(settled=DIGEST)
@@ -258,7 +276,7 @@ def test_history_goes_by_itself_after_400_days(
 ) -> None:
     ledger.request(deployment())
     ended = deployment(1, Phase.SUCCEEDED)
-    ledger.end(lease(ledger), ended, settles=True, quarantine=False)
+    ledger.end(lease(ledger), Conclusion(ended, settled=DIGEST))
     key = {"pk": {"S": "shuking-prod#history"}, "sk": {"S": ended.id}}
     item = dynamodb.get_item(TableName=table, Key=key)["Item"]
     gone = datetime.fromtimestamp(int(item["expires_at"]["N"]), UTC)
@@ -271,7 +289,7 @@ def test_history_goes_by_itself_after_400_days(
 def test_a_message_that_could_not_be_delivered_is_kept_and_counted(ledger: DynamoLedger) -> None:
     ledger.request(deployment())
     ended = deployment(1, Phase.SUCCEEDED)
-    ledger.end(lease(ledger), ended, settles=True, quarantine=False)
+    ledger.end(lease(ledger), Conclusion(ended, settled=DIGEST))
     for tries in (1, 2):
         ledger.unsent(Notice(ended), NOW)
         assert ledger.look().notices == (Notice(ended, tries, NOW),)
@@ -286,12 +304,12 @@ def test_a_message_that_somebody_else_delivered_does_not_come_back(ledger: Dynam
 
 
 def test_a_hold_stays_until_it_is_lifted_whoever_has_the_lease(ledger: DynamoLedger) -> None:
-    hold = Hold("ana", "the database is being moved", NOW)
+    hold = Hold("ana", "the database is being moved", NOW, "hold-1")
     held = lease(ledger)
-    ledger.hold(hold)
+    assert ledger.hold(command("hold", hold=hold))
     ledger.release(held)
     assert ledger.look().hold == hold
-    ledger.resume()
+    assert ledger.resume(command("resume", "request-2", hold=hold))
     assert ledger.look().hold is None
     assert lease(ledger).token == held.token + 1
 
@@ -299,31 +317,132 @@ def test_a_hold_stays_until_it_is_lifted_whoever_has_the_lease(ledger: DynamoLed
 def test_a_digest_that_went_live_after_all_is_in_quarantine_no_more(ledger: DynamoLedger) -> None:
     held = lease(ledger)
     ledger.request(deployment(1))
-    ledger.end(held, deployment(1, Phase.STUCK), settles=True, quarantine=True)
+    ledger.end(held, Conclusion(deployment(1, Phase.STUCK), settled=DIGEST, quarantined=True))
     assert ledger.quarantine(DIGEST)
     ledger.request(deployment(2))
-    ledger.end(held, deployment(2, Phase.SUCCEEDED), settles=True, quarantine=False, pardon=True)
+    ledger.end(held, Conclusion(deployment(2, Phase.SUCCEEDED), settled=DIGEST, pardoned=True))
     assert ledger.quarantine(DIGEST) is None
 
 
 def test_a_deployment_does_not_begin_when_a_hold_came_in_between(ledger: DynamoLedger) -> None:
     held = lease(ledger)
     ledger.request(deployment())
-    ledger.hold(Hold("alice", "incident 42", NOW))
+    ledger.hold(command("hold", hold=HOLD))
     with pytest.raises(LookAgain, match="a hold came in between"):
         ledger.record(held, deployment(1, Phase.UPDATING), begins=True)
     assert ledger.look().open == (deployment(),)
 
-    ledger.resume()
+    ledger.resume(command("resume", "request-2", hold=HOLD))
     ledger.record(held, deployment(1, Phase.UPDATING), begins=True)
     assert ledger.look().open == (deployment(1, Phase.UPDATING),)
+
+
+def test_a_deployment_that_names_the_hold_begins_under_it(ledger: DynamoLedger) -> None:
+    held = lease(ledger)
+    named = replace(deployment(), passes=HOLD.id)
+    ledger.request(named)
+    ledger.hold(command("hold", hold=HOLD))
+    with pytest.raises(LookAgain):
+        ledger.record(held, replace(named, phase=Phase.UPDATING, passes="another"), begins=True)
+    ledger.record(held, replace(named, phase=Phase.UPDATING), begins=True)
+    assert ledger.look().open == (replace(named, phase=Phase.UPDATING),)
+
+
+def test_a_request_is_followed_once_whatever_it_asks(ledger: DynamoLedger) -> None:
+    # given
+    first = command("hold", hold=HOLD)
+    ledger.hold(first)
+    ledger.resume(command("resume", "request-2", hold=HOLD))
+    ledger.request(deployment())
+
+    # when, then: the first request comes again, perhaps with another wish in it
+    for again in (ledger.hold, ledger.resume, ledger.ask, ledger.abort):
+        with pytest.raises(AskedBefore):
+            again(replace(first, deployment=deployment().id, wish=deployment(2)))
+    assert ledger.look() == Book(open=(deployment(),))
+    assert ledger.command("request-1") == first
+    assert ledger.command("request-3") is None
+
+
+def test_a_resume_lifts_the_hold_it_has_seen_and_no_later_one(ledger: DynamoLedger) -> None:
+    ledger.hold(command("hold", hold=HOLD))
+    assert not ledger.resume(command("resume", "request-2", hold=replace(HOLD, id="hold-0")))
+    assert ledger.look().hold == HOLD
+    assert ledger.command("request-2") is None
+
+
+def test_a_hold_without_an_id_can_be_lifted(ledger: DynamoLedger) -> None:
+    nameless = replace(HOLD, id="")
+    ledger.hold(command("hold", hold=nameless))
+    assert ledger.look().hold == nameless
+    assert ledger.resume(command("resume", "request-2", hold=nameless))
+    assert ledger.look().hold is None
+
+
+def test_a_second_hold_leaves_the_first(ledger: DynamoLedger) -> None:
+    ledger.hold(command("hold", hold=HOLD))
+    assert not ledger.hold(command("hold", "request-2", hold=replace(HOLD, by="bob")))
+    assert ledger.look().hold == HOLD
+
+
+def test_what_is_asked_for_is_noted_with_its_hold_in_one_write(ledger: DynamoLedger) -> None:
+    # given
+    asked = command("rollback", hold=HOLD, wish=deployment())
+
+    # when
+    assert ledger.ask(asked)
+
+    # then
+    assert ledger.look() == Book(hold=HOLD, open=(deployment(),))
+    assert ledger.command("request-1") == replace(asked, wish=None)
+    assert not ledger.ask(command("rollback", "request-2", hold=HOLD, wish=deployment()))
+    ledger.ask(command("rollback", "request-3", hold=replace(HOLD, by="bob"), wish=deployment(2)))
+    assert ledger.look().hold == HOLD
+
+
+def test_an_abort_stands_beside_its_deployment_until_that_ends(ledger: DynamoLedger) -> None:
+    held = lease(ledger)
+    ledger.request(deployment())
+    wanted = command("abort", deployment=deployment().id)
+    assert ledger.abort(wanted)
+    ledger.record(held, deployment(1, Phase.UPDATING))
+    assert ledger.look().aborts == (wanted,)
+    assert not ledger.abort(command("abort", "request-2", deployment=deployment().id))
+
+    ledger.end(held, Conclusion(deployment(1, Phase.REVERTED)))
+
+    assert ledger.look().aborts == ()
+    assert not ledger.abort(command("abort", "request-3", deployment=deployment().id))
+
+
+def test_an_end_remembers_all_that_follows_from_it_and_a_resume_forgets_reverts(ledger: DynamoLedger) -> None:
+    held = lease(ledger)
+    ledger.request(deployment())
+
+    ledger.end(
+        held, Conclusion(deployment(1, Phase.REVERTED), DIGEST, "0123456789abcdef", reverts=3, hold=HOLD)
+    )
+
+    book = ledger.look()
+    assert (book.settled, book.configured, book.reverts, book.hold) == (DIGEST, "0123456789abcdef", 3, HOLD)
+    ledger.resume(command("resume", hold=HOLD))
+    assert (ledger.look().reverts, ledger.look().hold) == (0, None)
+
+
+def test_an_end_that_holds_leaves_a_persons_hold(ledger: DynamoLedger) -> None:
+    held = lease(ledger)
+    ledger.request(deployment())
+    ledger.hold(command("hold", hold=HOLD))
+    breaker = replace(HOLD, by="the circuit breaker", id="breaker")
+    ledger.end(held, Conclusion(deployment(1, Phase.REVERTED), reverts=3, hold=breaker))
+    assert ledger.look().hold == HOLD
 
 
 def test_history_is_newest_first_and_no_longer_than_asked(ledger: DynamoLedger) -> None:
     held = lease(ledger)
     ended = [deployment(number, Phase.SUCCEEDED) for number in range(1, 6)]
     for each in ended:
-        ledger.end(held, each, settles=True, quarantine=False)
+        ledger.end(held, Conclusion(each, settled=DIGEST))
     assert ledger.history(3) == [ended[4], ended[3], ended[2]]
     assert ledger.history(100) == ended[::-1]
     assert ledger.history(0) == []
@@ -338,7 +457,7 @@ def test_more_than_one_page_is_read_to_its_end(ledger: DynamoLedger) -> None:
         for number in range(1, 10)
     ]
     for each in ended:
-        ledger.end(held, each, settles=True, quarantine=False)
+        ledger.end(held, Conclusion(each, settled=DIGEST))
 
     # then
     assert ledger.look().notices == tuple(Notice(each) for each in ended)
@@ -350,8 +469,8 @@ def test_two_services_in_one_table_know_nothing_of_each_other(
 ) -> None:
     other = DynamoLedger(dynamodb, table, "shuking-staging")
     ledger.request(deployment())
-    ledger.end(lease(ledger), deployment(1, Phase.REVERTED), settles=True, quarantine=True)
-    ledger.hold(Hold("ana", "a reason", NOW))
+    ledger.end(lease(ledger), Conclusion(deployment(1, Phase.REVERTED), settled=DIGEST, quarantined=True))
+    ledger.hold(command("hold", hold=HOLD))
     assert other.look() == Book()
     assert other.history(10) == []
     assert other.quarantine(DIGEST) is None
@@ -442,7 +561,7 @@ def test_a_transaction_that_collides_or_is_throttled_means_look_again(
         ledger.record(HELD, deployment())
     cancelled(stub, "None", "None", reason, "None")
     with pytest.raises(LookAgain, match=reason):
-        ledger.end(HELD, deployment(), settles=True, quarantine=False)
+        ledger.end(HELD, Conclusion(deployment(), settled=DIGEST))
 
 
 def test_a_lost_lease_counts_more_than_anything_else_that_is_wrong(
@@ -450,9 +569,7 @@ def test_a_lost_lease_counts_more_than_anything_else_that_is_wrong(
 ) -> None:
     cancelled(stub, "ConditionalCheckFailed", "ConditionalCheckFailed", "TransactionConflict", "None")
     with pytest.raises(LeaseLost):
-        DynamoLedger(dynamodb_client, "table", "service").end(
-            HELD, deployment(), settles=True, quarantine=False
-        )
+        DynamoLedger(dynamodb_client, "table", "service").end(HELD, Conclusion(deployment(), settled=DIGEST))
 
 
 def test_an_item_that_dynamodb_will_never_take_is_refused(stub: Stubber, dynamodb_client: Any) -> None:
@@ -468,12 +585,18 @@ CALLS = [
     ("get_item", lambda ledger: ledger.find("id")),
     ("transact_write_items", lambda ledger: ledger.request(deployment())),
     ("transact_write_items", lambda ledger: ledger.record(HELD, deployment())),
-    ("transact_write_items", lambda ledger: ledger.end(HELD, deployment(), settles=True, quarantine=True)),
+    (
+        "transact_write_items",
+        lambda ledger: ledger.end(HELD, Conclusion(deployment(), settled=DIGEST, quarantined=True)),
+    ),
     ("update_item", lambda ledger: ledger.acquire("first", NOW, NOW)),
     ("update_item", lambda ledger: ledger.release(HELD)),
     ("update_item", lambda ledger: ledger.unsent(Notice(deployment()), NOW)),
-    ("update_item", lambda ledger: ledger.resume()),
-    ("update_item", lambda ledger: ledger.hold(Hold("ana", "a reason", NOW))),
+    ("get_item", lambda ledger: ledger.command("request-1")),
+    ("transact_write_items", lambda ledger: ledger.ask(command("deploy", wish=deployment()))),
+    ("transact_write_items", lambda ledger: ledger.hold(command("hold", hold=HOLD))),
+    ("transact_write_items", lambda ledger: ledger.resume(command("resume", hold=HOLD))),
+    ("transact_write_items", lambda ledger: ledger.abort(command("abort", deployment="id"))),
     ("delete_item", lambda ledger: ledger.sent(Notice(deployment()))),
     ("delete_item", lambda ledger: ledger.sent(Notice(deployment()))),
 ]

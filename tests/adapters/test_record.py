@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from deployer.aws.record import (
     deployment_item,
     hold_from,
     hold_item,
+    notice_from,
     quarantine_from,
     quarantine_item,
 )
@@ -37,6 +39,9 @@ from deployer.model import (
 DIGEST = "sha256:" + "ab" * 32
 AT = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 DEPLOYMENT = Deployment("20260301T030000Z-0123abcd", Image("shuking-lambda", DIGEST), Source.PUSH, AT)
+
+
+RESULT = {"name": "", "passed": True, "expected": "", "actual": "", "seconds": 1, "tries": 1}
 
 
 def through_the_table(item: dict[str, Any]) -> dict[str, Any]:
@@ -129,6 +134,12 @@ def test_a_field_of_a_later_deployer_may_be_missing() -> None:
         ({"requested_at": 7}, "cannot be read"),
         ({"verification": {"results": [7]}}, "cannot be read"),
         ({"timeline": 7}, "cannot be read"),
+        ({"updates": Decimal("1E+125")}, "not a count"),
+        ({"updates": -1}, "not a count"),
+        (
+            {"verification": {"results": [{**RESULT, "seconds": "inf"}]}},
+            "not a number of seconds: inf",
+        ),
     ],
 )
 def test_an_item_that_cannot_be_read_says_which_and_why(wrong: dict[str, Any], told: str) -> None:
@@ -136,6 +147,25 @@ def test_an_item_that_cannot_be_read_says_which_and_why(wrong: dict[str, Any], t
     with pytest.raises(BadRecord, match=told) as refused:
         deployment_from(item)
     assert "shuking-prod#now / deployment#7" in str(refused.value)
+
+
+def test_a_message_that_could_never_be_tried_again_in_time_cannot_be_read() -> None:
+    """The wait doubles with each try, and the table holds numbers of 126 digits."""
+    with pytest.raises(BadRecord, match="not a count from 0 to"):
+        notice_from({**deployment_item(DEPLOYMENT), "tries": Decimal("1E+125")})
+
+
+@pytest.mark.parametrize("odd", [None, "frozen", 7, ["by"], {}])
+def test_a_hold_that_somebody_wrote_by_hand_says_what_is_wrong_with_it(odd: Any) -> None:
+    with pytest.raises(BadRecord, match="cannot be read"):
+        hold_from(odd)
+
+
+def test_what_an_item_says_about_itself_is_one_harmless_line() -> None:
+    with pytest.raises(BadRecord) as refused:
+        deployment_from({"pk": "\x1b[2J\n" * 9999, "schema": "\u202e"})
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value).encode()) <= 1000
 
 
 def test_a_hold_or_a_quarantine_that_cannot_be_read_says_so() -> None:

@@ -401,6 +401,17 @@ def test_only_web_servers_are_asked(stub: Stubber, ecr: Any, tmp_path: Path) -> 
         assert problem_of(asked(stub, ecr, url)) == "its config has a link that is not one to a web server"
 
 
+@pytest.mark.parametrize(
+    "odd", ["http://[::1", "https://bucket/\n", "http://bucket:port/", "http://bücket/ä"]
+)
+def test_a_link_that_cannot_be_asked_is_a_problem_and_its_signature_is_not_told(
+    stub: Stubber, ecr: Any, odd: str
+) -> None:
+    told = problem_of(asked(stub, ecr, f"{odd}?X-Amz-Signature=canary"))
+    assert str(told).startswith("its config has a link that cannot be asked (")
+    assert "canary" not in str(told)
+
+
 def test_a_config_that_is_another_one_is_a_problem(stub: Stubber, ecr: Any, blobs: Blobs) -> None:
     url = blobs.serve(b'{"architecture": "arm64"}')
     told = "its config is not what the manifest says it is: its digest differs"

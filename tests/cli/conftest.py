@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deployer.aws.ledger import DynamoLedger
-from deployer.model import Deployment, Image, Moment, Phase, Source, deployment_id
+from deployer.model import Book, Deployment, Image, Limits, Moment, Phase, Source, deployment_id
 from deployer.ports import Lease
-from deployer.rollout import settles
+from deployer.rollout import conclude
 from tests import starter
 from tests.cli import stand_in_docker
 from tests.cli.stand_in_docker import Behaviour
@@ -74,6 +74,7 @@ class Books:
     stack: str
     repository: str
     ledger: DynamoLedger
+    outputs: dict[str, str]
 
     def ask(self, digest: str, at: datetime | None = None) -> Deployment:
         """Somebody pushed `digest`, now or then."""
@@ -94,7 +95,7 @@ class Books:
         """It ended like this."""
         ended = _moved(deployment, phase, because)
         with self._lease() as lease:
-            self.ledger.end(lease, ended, settles=settles(ended, held=False), quarantine=False)
+            self.ledger.end(lease, conclude(ended, Book(), Limits(), datetime.now(UTC)))
         return ended
 
     @contextmanager
@@ -121,6 +122,8 @@ def _template(name: str, mutability: str) -> dict[str, Any]:
         "ServiceFunctionName": f"{name}-prod",
         "DeployerName": f"{name}-prod-deployer",
         "LedgerName": {"Ref": "Ledger"},
+        "RuleDeadLettersUrl": {"Ref": "RuleDeadLetters"},
+        "DeployerDeadLettersUrl": {"Ref": "DeployerDeadLetters"},
     }
     table = {
         "BillingMode": "PAY_PER_REQUEST",
@@ -132,6 +135,8 @@ def _template(name: str, mutability: str) -> dict[str, Any]:
         "Resources": {
             "Ledger": {"Type": "AWS::DynamoDB::Table", "Properties": table},
             "Repository": {"Type": "AWS::ECR::Repository", "Properties": repository},
+            "RuleDeadLetters": {"Type": "AWS::SQS::Queue"},
+            "DeployerDeadLetters": {"Type": "AWS::SQS::Queue"},
         },
         "Outputs": {output: {"Value": value} for output, value in outputs.items()},
     }
@@ -154,7 +159,7 @@ def make_books(sandbox: Sandbox, environment: dict[str, str]) -> Callable[..., B
         environment["DEPLOYER_STACK"] = name
         dynamodb = sandbox.client("dynamodb")
         ledger = DynamoLedger(dynamodb, outputs["LedgerName"], outputs["ServiceFunctionName"])
-        return Books(name, outputs["RepositoryUri"].partition("/")[2], ledger)
+        return Books(name, outputs["RepositoryUri"].partition("/")[2], ledger, outputs)
 
     return make
 

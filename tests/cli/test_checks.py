@@ -275,6 +275,25 @@ def test_an_answer_larger_than_lambda_allows_is_cut_there(container: Container) 
     assert len(answer.payload) == MAXIMUM_PAYLOAD
 
 
+def test_a_chunk_that_announces_a_size_of_minus_one_is_no_way_round_that(container: Container) -> None:
+    """http.client reads such a chunk to the end of the connection, whatever it was asked for."""
+
+    def endless(request: BaseHTTPRequestHandler) -> None:
+        request.protocol_version = "HTTP/1.1"
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        request.wfile.write(b"-1\r\n")
+        while True:
+            request.wfile.write(b"x" * 65536)
+
+    container.answers["/health"] = endless
+
+    answer = Emulator(container.url).invoke(b'{"path": "/health"}')
+
+    assert len(answer.payload) == MAXIMUM_PAYLOAD
+
+
 class Doorkeeper:
     """Closes the first connections as soon as they are made, and leads the others on."""
 

@@ -48,7 +48,7 @@ def documented(text: str) -> set[str]:
 
 def test_a_file_is_a_verb_and_a_verb_is_a_file() -> None:
     folder = Path(deployer.commands.__file__).parent
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    files = {path.stem.replace("_", "-") for path in folder.glob("*.py")} - {"--init--"}
 
     assert files == set(deployer.cli.VERBS) == set(VERBS)
 
@@ -118,7 +118,7 @@ def test_starting_loads_nothing_that_is_slow(words: list[str]) -> None:
 def test_only_the_verb_that_was_asked_for_is_loaded() -> None:
     loaded = modules_after("from deployer.cli import main; main(['wait', '--help'], standalone_mode=False)")
 
-    assert {name for name in loaded if re.fullmatch(r"deployer\.commands\.[a-z]+", name)} == {
+    assert {name for name in loaded if re.fullmatch(r"deployer\.commands\.[a-z_]+", name)} == {
         "deployer.commands.wait",
         "deployer.commands.parts",
     }

@@ -148,6 +148,8 @@ def waiting(environment: dict[str, str]) -> subprocess.Popen[str]:
         (("--digest", DIGEST[:19]), "not an image digest"),
         (("--digest", DIGEST, "--since", "yesterday"), "not an ISO 8601 time: 'yesterday'"),
         (("--digest", DIGEST, "--since", "2026-03-01T03:00:00"), "a time without a zone"),
+        (("--digest", DIGEST, "--since", "0001-01-01T00:00:00Z"), "a year that is none: '0001-01-01"),
+        (("--digest", DIGEST, "--since", "9999-12-31T23:59:59-12:00"), "a year that is none"),
         (("--digest", DIGEST, "--timeout", "-1"), "-1 is not in the range"),
     ],
 )

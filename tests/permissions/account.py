@@ -43,6 +43,7 @@ class Account:
         self._said = io.StringIO()
         parameters = {
             **PARAMETERS,
+            "HoldAfterReverts": "0",  # most releases here are to fail
             "ServiceName": name,
             "RepositoryName": f"{name}-images",
             "ConnectionArn": CONNECTION,

@@ -7,11 +7,12 @@ what AWS answers, when it does not come out right.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 from deployer import placeholder
 from deployer.aws.ledger import DynamoLedger
+from deployer.aws.queue import Message, SqsQueue
 from deployer.model import Phase
 from sandbox.building import images
 from tests.permissions.account import Account
@@ -204,18 +205,37 @@ def on_call_holds_and_resumes(account: Account) -> None:
         account.expect("error" not in told, str(told))
 
 
-def on_call_takes_users_back_by_hand(account: Account) -> None:
-    live = account.admin("lambda").get_alias(FunctionName=account.name, Name="live")["FunctionVersion"]
-    account.as_policy("OperatorPolicy", "lambda").update_alias(
-        FunctionName=account.name, Name="live", FunctionVersion=live
-    )
-
-
 def on_call_reads_the_dead_letters(account: Account) -> None:
+    for queue, letter in _dead_letters(account):
+        found = _read(queue)
+        account.expect(letter in found, "the letter that was put there")
+        queue.put_back(found.values())
+        account.expect(letter in _read(queue), "the letter, put back")
+
+
+def on_call_takes_a_dead_letter_away(account: Account) -> None:
+    for queue, letter in _dead_letters(account):
+        found = _read(queue)
+        queue.delete(found.pop(letter))
+        queue.put_back(found.values())
+        account.expect(letter not in _read(queue), "the letter is gone")
+
+
+def _dead_letters(account: Account) -> Iterator[tuple[SqsQueue, str]]:
+    """Both queues as on call sees them, with the id of a letter in each."""
     sqs = account.as_policy("OperatorPolicy", "sqs")
     for output in ("RuleDeadLettersUrl", "DeployerDeadLettersUrl"):
-        sqs.get_queue_attributes(QueueUrl=account.outputs[output], AttributeNames=["All"])
-        sqs.receive_message(QueueUrl=account.outputs[output])
+        url = account.outputs[output]
+        yield (
+            SqsQueue(sqs, url),
+            account.admin("sqs").send_message(QueueUrl=url, MessageBody="?")["MessageId"],
+        )
+
+
+def _read(queue: SqsQueue) -> dict[str, Message]:
+    found: dict[str, Message] = {}
+    queue.read(found)
+    return found
 
 
 def a_pusher_logs_in_to_the_registry(account: Account) -> None:
@@ -302,8 +322,8 @@ STORIES: dict[str, Callable[[Account], None]] = {
     "ViewerPolicy.SeeTheNumbers": a_viewer_sees_alarms_and_curves,
     "ViewerPolicy.DrawTheDeployments": a_viewer_has_the_deployments_drawn,
     "OperatorPolicy.CommandTheDeployer": on_call_holds_and_resumes,
-    "OperatorPolicy.TakeUsersBack": on_call_takes_users_back_by_hand,
     "OperatorPolicy.ReadDeadLetters": on_call_reads_the_dead_letters,
+    "OperatorPolicy.TakeDeadLettersAway": on_call_takes_a_dead_letter_away,
     "PusherPolicy.LogInToTheRegistry": a_pusher_logs_in_to_the_registry,
     "PusherPolicy.PushImages": a_pusher_pushes_an_image,
     "PusherPolicy.FindTheStack": a_pusher_finds_the_stack,

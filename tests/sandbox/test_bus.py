@@ -213,6 +213,8 @@ def test_an_event_without_permission_to_invoke_lies_in_the_dead_letter_queue(wor
     assert attributes["TARGET_ARN"] == DEPLOYER
     assert attributes["ERROR_CODE"] == "NO_PERMISSIONS"
     assert "does not let events.amazonaws.com do lambda:InvokeFunction" in attributes["ERROR_MESSAGE"]
+    assert attributes["RETRY_ATTEMPTS"] == "0"
+    assert "EXHAUSTED_RETRY_CONDITION" not in attributes
 
 
 def test_an_event_for_a_function_that_is_gone_lies_in_the_dead_letter_queue(world: World) -> None:

@@ -214,6 +214,13 @@ def test_a_batch_of_messages_needs_the_permission_to_send_one() -> None:
     ]
 
 
+def test_putting_back_a_batch_of_messages_needs_the_permission_to_put_back_one() -> None:
+    url = "http://127.0.0.1:4599/123456789012/dead-letters"
+    assert needed("sqs", "ChangeMessageVisibilityBatch", QueueUrl=url) == [
+        ("sqs:ChangeMessageVisibility", "arn:aws:sqs:us-east-1:123456789012:dead-letters")
+    ]
+
+
 def test_an_operation_outside_the_table_is_named() -> None:
     with pytest.raises(UnknownCallError, match="dynamodb:ExecuteStatement"):
         needed("dynamodb", "ExecuteStatement", Statement="DELETE FROM ledger")

@@ -81,6 +81,7 @@ def test_live_begins_on_a_version_of_the_placeholder(mine: Stack) -> None:
     assert mine.function("live")["Code"]["ResolvedImageUri"] == f"{outputs['RepositoryUri']}@{digest}"
     deployer = mine.aws("lambda").get_function_configuration(FunctionName=outputs["DeployerName"])
     assert deployer["Environment"]["Variables"]["PLACEHOLDER_DIGEST"] == digest
+    assert deployer["Environment"]["Variables"]["HOLD_AFTER_REVERTS"] == "3"  # a Number, and a text in Lambda
 
 
 BUILDS = {

@@ -7,19 +7,21 @@ from datetime import timedelta
 
 import pytest
 
-from deployer.controller import Senseless
 from deployer.model import (
     Artifact,
     ArtifactKind,
     Deployment,
     Image,
+    Latest,
     Limits,
     Message,
     Phase,
     Source,
+    UpdateStatus,
     Version,
     VersionState,
 )
+from deployer.orders import Senseless
 from deployer.ports import Answer, Lease, LookAgain, Refused
 from deployer.rollout import ENDED
 from deployer.smoke import Check
@@ -209,7 +211,7 @@ def test_a_hold_holds_until_it_is_lifted_and_then_the_newest_push_is_taken_up() 
     """argoproj-labs/argocd-image-updater#1249, #464: automation undoes what a person decided."""
     world = World()
     world.push("good")
-    world.controller().hold("alice", "incident 42")
+    world.hold()
 
     held = world.push("next")
     world.sweep()
@@ -220,7 +222,7 @@ def test_a_hold_holds_until_it_is_lifted_and_then_the_newest_push_is_taken_up() 
     assert len(world.ledger.ended) == 2
 
     world.clock.new_invocation()
-    world.controller().resume("alice")
+    world.resume()
 
     assert world.function.live_image == image("next")
 
@@ -368,6 +370,27 @@ def test_a_live_alias_that_a_person_moves_during_a_deployment_stays_where_they_p
     assert "somebody moved live from version 3 to 2" in world.mail
     assert world.function.alias == "2"
     assert world.function.latest().image == image("one")
+
+
+def test_an_image_that_fails_while_a_person_takes_users_off_it_is_in_quarantine_all_the_same() -> None:
+    world = World()
+    world.push("good")
+    asked: list[str] = []
+
+    def fails_on_users() -> Answer:
+        asked.append("GET /health")
+        if len(asked) < 3:
+            return HEALTHY if len(asked) == 1 else UNHEALTHY
+        world.function.move_live("2")
+        return UNHEALTHY
+
+    world.function.answers[image("bad")] = fails_on_users
+
+    deployment = world.push("bad")
+
+    assert deployment.phase is Phase.REVERTED
+    assert image("bad").digest in world.ledger.quarantined
+    assert "it stays where they put it" in world.mail
 
 
 def test_a_version_that_does_not_become_active_is_reverted() -> None:
@@ -526,10 +549,10 @@ def test_an_answer_of_another_version_is_no_verdict() -> None:
 
 def test_a_second_hold_does_not_replace_the_first() -> None:
     world = World()
-    world.controller().hold("alice", "incident 42")
+    world.hold()
 
     with pytest.raises(Senseless, match=r"held already, by alice \(incident 42\)"):
-        world.controller().hold("bob", "lunch")
+        world.hold("bob", "lunch")
 
     assert world.ledger.book.hold
     assert world.ledger.book.hold.by == "alice"
@@ -537,7 +560,7 @@ def test_a_second_hold_does_not_replace_the_first() -> None:
 
 def test_a_resume_without_a_hold_says_so() -> None:
     with pytest.raises(Senseless, match="nothing is held"):
-        World().controller().resume("alice")
+        World().resume()
 
 
 def test_a_hold_that_comes_during_preflight_holds() -> None:
@@ -547,7 +570,7 @@ def test_a_hold_that_comes_during_preflight_holds() -> None:
 
     def hold_meanwhile(digest: str) -> Artifact | None:
         if not world.ledger.book.hold:
-            world.controller().hold("alice", "incident 42")
+            world.hold()
         return real(digest)
 
     world.registry.artifact = hold_meanwhile  # type: ignore[method-assign]  # a person is quicker
@@ -583,7 +606,7 @@ def test_a_retry_that_comes_twice_is_one_deployment() -> None:
     )  # from a caller who lost patience
     world.clock.new_invocation()
 
-    deployment = world.controller().retry(image("bad"), "alice", "request-2")
+    deployment = world.retry("bad", by="alice")
 
     assert deployment.id == "retry-1"
     assert len(world.ledger.ended) == 3
@@ -595,7 +618,7 @@ def test_a_retry_of_what_is_live_is_checked() -> None:
     world.answers("good", UNHEALTHY)
     world.clock.new_invocation()
 
-    deployment = world.controller().retry(image("good"), "alice", "request-1")
+    deployment = world.retry("good", by="alice")
 
     assert deployment.phase is Phase.STUCK
     assert "GET /health answered 503" in world.mail
@@ -702,10 +725,10 @@ def test_a_hold_and_a_resume_within_a_second_take_up_what_was_held() -> None:
     world.push("good")
     world.registry.put(image("next"))
     world.clock.new_invocation()
-    world.controller().hold("alice", "incident 42")
+    world.hold()
     world.controller().push(world.request("next"))
 
-    world.controller().resume("alice")
+    world.resume()
 
     assert world.function.live_image == image("next")
 
@@ -743,3 +766,27 @@ def test_old_messages_that_cannot_be_delivered_do_not_take_a_new_pushs_time() ->
 
     assert world.push("urgent").phase is Phase.SUCCEEDED
     assert world.clock.remaining() > 0
+
+
+def test_an_invocation_that_lambda_delivered_twice_changes_nothing_once_the_other_has_the_lease() -> None:
+    """Found by the simulation: polling writes nothing to the ledger, so nobody was told that it was lost."""
+    world = World()
+    world.push("zero")
+    world.registry.put(image("one"))
+    request = world.request("one")
+    world.function.calls.clear()
+    look = world.function.latest
+
+    def taken_over_meanwhile() -> Latest:
+        latest = look()
+        if latest.image == image("one") and latest.status is UpdateStatus.SUCCESSFUL:
+            now = world.clock.now()
+            world.ledger.acquire("invocation-1", now, now + timedelta(minutes=5))
+        return latest
+
+    world.function.latest = taken_over_meanwhile  # type: ignore[method-assign]  # a bystander
+    world.deliver(request)
+
+    assert "UpdateFunctionCode" in world.function.calls
+    assert "PublishVersion" not in world.function.calls
+    assert "another deployer has taken over; leaving everything to it" in world.journal.notes

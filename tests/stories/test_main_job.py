@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from deployer.model import Artifact, ArtifactKind, Phase, UpdateStatus
+from deployer.orders import Senseless
 from deployer.ports import Answer
 from tests.fakes import PLACEHOLDER, UNHEALTHY, World, http, image
 
@@ -151,7 +154,7 @@ def test_a_retry_that_goes_live_lifts_the_quarantine() -> None:
     world.function.answers.clear()
     world.clock.new_invocation()
 
-    deployment = world.controller().retry(image("unlucky"), "alice", "request-1")
+    deployment = world.retry("unlucky", by="alice")
 
     assert deployment.phase is Phase.SUCCEEDED
     assert world.function.live_image == image("unlucky")
@@ -163,12 +166,12 @@ def test_a_retry_that_is_turned_away_leaves_the_quarantine() -> None:
     world.push("good")
     world.answers("bad", UNHEALTHY)
     world.push("bad")
-    world.controller().hold("alice", "incident 42")
+    world.hold()
     world.clock.new_invocation()
 
-    deployment = world.controller().retry(image("bad"), "bob", "request-1")
+    with pytest.raises(Senseless, match="held by alice"):
+        world.retry("bad", by="bob")
 
-    assert deployment.phase is Phase.REJECTED
     assert image("bad").digest in world.ledger.quarantined
 
 

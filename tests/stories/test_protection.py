@@ -75,7 +75,7 @@ def test_what_a_person_went_back_to_by_hand_is_marked_by_the_sweep_even_under_a_
     world.push("one")
     world.push("two")
     world.push("three")
-    world.controller().hold("alice", "incident 42")
+    world.hold()
     world.function.move_live("2")
 
     world.sweep()
@@ -177,7 +177,7 @@ class ExpiringRegistry(FakeRegistry):
 
 def expiring(others: int) -> World:
     world = World()
-    world.registry = ExpiringRegistry(policy(others), world.clock)
+    world.registry = world.function.registry = ExpiringRegistry(policy(others), world.clock)
     world.registry.put(PLACEHOLDER, tag="placeholder")
     return world
 

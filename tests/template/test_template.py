@@ -386,6 +386,19 @@ def test_alarms_about_the_deployer_do_not_need_it_and_those_of_the_service_do() 
         assert "TreatMissingData" in alarm["Properties"], name
 
 
+def test_an_alarm_about_dead_letters_names_the_command_that_lists_them() -> None:
+    about_queues = [
+        alarm["Properties"]
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        if alarm["Properties"]["Dimensions"][0]["Name"] == "QueueName"
+    ]
+
+    assert len(about_queues) == 2
+    for alarm in about_queues:
+        told = named(alarm["AlarmDescription"])
+        assert told.endswith(": deployer --stack ${AWS::StackName} dead-letters")
+
+
 def test_every_alarm_is_on_the_dashboard_which_is_json() -> None:
     body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
     shown = json.loads(re.sub(r"\$\{[^}]+\}", "x", body))

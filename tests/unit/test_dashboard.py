@@ -5,18 +5,17 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from deployer import dashboard
 from deployer.aws.record import BadRecord
-from deployer.model import Book, Deployment, Hold, Phase, Version
+from deployer.model import Book, Deployment, Phase, Version
 from deployer.page import PALETTES
 from deployer.ports import LookAgain, Refused
 from deployer.settings import DashboardSettings
-from tests.fakes import START, FakeFunction, FakeLedger, World
+from tests.fakes import FakeFunction, FakeLedger, World
 from tests.unit.test_handler import CONTEXT
 from tests.unit.test_page import Seen
 from tests.unit.test_settings import GOOD
@@ -80,7 +79,7 @@ def test_it_shows_what_the_deployer_did() -> None:
 
 def test_it_shows_a_hold() -> None:
     world = World()
-    world.ledger.hold(Hold("alice", "incident 42", START - timedelta(minutes=5)))
+    world.hold()
 
     assert show(world).cards["Hold"].startswith("held by aliceincident 42")
 
@@ -112,7 +111,7 @@ def test_a_function_that_cannot_be_looked_at_does_not_hide_the_history() -> None
     world = World()
     world.push("first")
 
-    seen = show(world, function=Throttled(world.clock))
+    seen = show(world, function=Throttled(world.clock, world.registry))
 
     assert "what is live: GetFunction: TooManyRequestsException" in seen.cards["Could not be read"]
     assert seen.rows[1][1] == Phase.SUCCEEDED.lower()

@@ -192,14 +192,11 @@ def test_stuck_says_first_what_failed_and_then_what_could_not_be_undone() -> Non
     assert told.subject.endswith("is STUCK: a person is needed")
     assert "GET /health answered 503. Then version 7 is no way back" in told.body
     assert "Users are on the new version, since 03:00:02 UTC or shortly after." in told.body
-    assert (
-        "aws lambda update-alias --function-name shuking-prod --name live --function-version 7 "
-        "--routing-config AdditionalVersionWeights={}" in told.body
-    )
+    assert '"command": "rollback", "to": "7"' in told.body
     assert '"command": "retry"' not in told.body
     hopeless = message(replace(stuck, no_way_back=True)).body
     assert "there is no other version to go to. Push a fix" in hopeless
-    assert "update-alias" not in hopeless
+    assert "rollback" not in hopeless
 
 
 def test_a_stuck_deployment_that_no_user_met_says_so() -> None:
@@ -267,8 +264,7 @@ def test_an_alarm_is_told_with_the_release_that_users_are_on_and_the_way_back() 
         "shuking-prod: alarm shuking-prod-errors went red at 2026-03-01 03:09:00 UTC: Threshold Crossed"
     )
     assert "release git-3f2a91 (sha256:cccccccccccc…), version 8, 9 minutes before." in told.body
-    assert "--function-version 7 --routing-config AdditionalVersionWeights={}" in told.body
-    assert '"command": "hold"' in told.body
+    assert '"command": "rollback"' in told.body
     assert told.thread == RELEASED.id
 
 
@@ -278,40 +274,39 @@ def test_a_release_of_last_week_is_told_with_its_date() -> None:
     assert "version 8, since 2026-03-01 03:00 UTC." in told.body
 
 
-def test_under_a_hold_nobody_is_told_to_hold() -> None:
+def test_a_hold_is_told_and_does_not_stop_the_way_back() -> None:
     told = rang(Situation(LIVE, RELEASED, HELD))
 
     assert "Deployments are held by bob (incident 42)." in told.body
-    assert '"command": "hold"' not in told.body
-    assert "--function-version 7" in told.body
+    assert '"command": "rollback"' in told.body
 
 
 def test_an_alarm_about_a_release_that_is_stuck_says_so_and_goes_back_to_what_was_before_that_one() -> None:
     told = rang(Situation(LIVE, replace(RELEASED, phase=Phase.STUCK)))
 
     assert "Its deployment is STUCK. Before it: version 7" in told.body
-    assert "--function-version 7" in told.body
+    assert '"command": "rollback"' in told.body
 
 
 def test_an_alarm_while_a_release_is_confirmed_leaves_it_to_the_deployer() -> None:
     told = rang(Situation(LIVE, replace(RELEASED, phase=Phase.CONFIRMING)))
 
     assert "what fails is put back by itself" in told.body
-    assert "update-alias" not in told.body
+    assert "rollback" not in told.body
 
 
 def test_an_alarm_after_the_first_release_sends_nobody_back_to_the_placeholder() -> None:
     told = rang(Situation(LIVE, replace(RELEASED, previous=PLACEHOLDER)))
 
     assert "It was the first release, so there is nothing to go back to" in told.body
-    assert "update-alias" not in told.body
+    assert "rollback" not in told.body
 
 
 def test_an_alarm_on_what_somebody_put_live_by_hand_gives_no_command() -> None:
     told = rang(Situation(PREVIOUS, None, HELD))
 
     assert "Users are on version 7 (sha256:aaaaaaaaaaaa…). Somebody moved live there by hand" in told.body
-    assert "update-alias" not in told.body
+    assert "rollback" not in told.body
     assert told.thread == "shuking-prod-errors"
 
 
@@ -319,13 +314,13 @@ def test_an_alarm_is_told_although_nothing_else_can_be_read() -> None:
     told = rang(None)
 
     assert "What is live could not be read" in told.body
-    assert "update-alias" not in told.body
+    assert "rollback" not in told.body
 
 
 def test_an_alarms_words_cannot_end_the_quotes_of_a_command() -> None:
     told = rang(Situation(LIVE, RELEASED), replace(ALARM, name="x'; rm -rf /; '"))
 
-    [command] = [line for line in told.body.splitlines() if '"hold"' in line]
+    [command] = [line for line in told.body.splitlines() if '"rollback"' in line]
     words = shlex.split(command)
     assert words[0] == "echo"
     assert json.loads(words[1])["because"] == "alarm x'; rm -rf /; '"

@@ -407,6 +407,28 @@ def test_an_answer_goes_to_web_addresses_only(url: str) -> None:
         placeholder.put_answer(url, b"{}")
 
 
+@pytest.mark.parametrize(
+    "odd", ["http://bucket/a b", "http://bucket:port/", "http://[::1", "http://bucket/ä"]
+)
+def test_an_address_that_cannot_be_asked_is_refused_without_its_signature(odd: str) -> None:
+    with pytest.raises(ValueError, match=r"\w") as raised:
+        placeholder.put_answer(f"{odd}?X-Amz-Signature=canary", b"{}")
+    assert "canary" not in str(raised.value)
+
+
+@pytest.mark.parametrize("odd", [7, None, ["x"], {"a": {"b": "c"}}, "x" * 9999, "\x00" * 300, "ü"])
+def test_names_that_are_none_do_not_make_the_answer_longer_than_cloudformation_reads(odd: Any) -> None:
+    sent: list[bytes] = []
+    names = {"StackId": odd, "RequestId": odd, "LogicalResourceId": odd, "PhysicalResourceId": odd}
+    event = {**CREATE, **names, "RequestType": "x" * 9999}
+
+    placeholder.answer(
+        event, cast("Any", FakeEcr()), lambda _url, body: sent.append(body), log_stream="s" * 999
+    )
+
+    assert len(sent[0]) <= 4096
+
+
 def test_a_stack_may_begin_with_the_placeholder_of_either_architecture() -> None:
     assert set(placeholder.digests()) == {
         placeholder.image("x86_64").digest,

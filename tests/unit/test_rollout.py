@@ -11,8 +11,12 @@ import pytest
 from deployer.model import (
     Artifact,
     ArtifactKind,
+    Asked,
     Book,
     CheckResult,
+    Command,
+    Conclusion,
+    Configuration,
     Deployment,
     Hold,
     Image,
@@ -44,8 +48,10 @@ from deployer.rollout import (
     UpdateCode,
     Wait,
     advance,
+    begins,
     blinded,
     brought,
+    conclude,
     covered,
     decide,
     doubled,
@@ -53,12 +59,10 @@ from deployer.rollout import (
     marks_due,
     move,
     newer,
-    pardons,
-    quarantines,
     record_update,
     record_verdict,
     refusal,
-    settles,
+    settings_due,
     supersede,
     sweep_finds,
     triage,
@@ -301,9 +305,7 @@ def test_a_hold_rejects_and_says_whose_it_is() -> None:
 def test_a_hold_tells_who_retries_to_resume_first() -> None:
     decided = step(deployment(Phase.REQUESTED, source=Source.RETRY), hold=Hold("alice", "incident 42", NOW))
 
-    assert decided == Step(
-        Phase.REJECTED, "deployments are held by alice (incident 42); resume, and retry again"
-    )
+    assert decided.because.startswith("deployments are held by alice (incident 42); resume and ask again, or")
 
 
 def test_a_quarantined_digest_is_rejected_and_says_since_when() -> None:
@@ -693,18 +695,18 @@ def test_latest_that_somebody_changed_is_put_on_what_is_live_before_it_ends() ->
 
     assert step(well, live=NEW, latest=latest(OTHER)) == Step(
         Phase.CONFIRMING,
-        "somebody put $LATEST on sha256:000000000000…",
+        "users are well; $LATEST is on sha256:000000000000…",
         UpdateCode(CANDIDATE, "x86_64", "rev-1"),
     )
-    assert step(replace_since(well, 30), live=NEW, latest=latest(OTHER)).phase is Phase.CONFIRMING
+    assert step(replace_since(well, 120), live=NEW, latest=latest(OTHER)).phase is Phase.CONFIRMING
     for image in (OTHER, CANDIDATE):
         assert step(well, live=NEW, latest=latest(image, UpdateStatus.IN_PROGRESS)) == Step(
-            Phase.CONFIRMING, "somebody's update of $LATEST is in progress", Wait(2)
+            Phase.CONFIRMING, "an update of $LATEST is in progress", Wait(2)
         )
 
 
 @pytest.mark.parametrize(
-    ("facts", "seen"), [({"updates": 2}, {}), ({"seconds": 31}, {}), ({}, {"refused": "AccessDenied"})]
+    ("facts", "seen"), [({"updates": 2}, {}), ({"seconds": 121}, {}), ({}, {"refused": "AccessDenied"})]
 )
 @pytest.mark.parametrize("status", [UpdateStatus.SUCCESSFUL, UpdateStatus.IN_PROGRESS])
 def test_latest_that_cannot_be_put_back_is_warned_of(facts: Any, seen: Any, status: UpdateStatus) -> None:
@@ -713,7 +715,7 @@ def test_latest_that_cannot_be_put_back_is_warned_of(facts: Any, seen: Any, stat
     assert step(well, live=NEW, latest=latest(OTHER, status), **seen) == Step(
         Phase.SUCCEEDED,
         "live is version 8: GET /health answered 200 after 0.1 s",
-        warning=f"somebody changed $LATEST: it is on sha256:000000000000… ({status})",
+        warning=f"$LATEST is not what users are on: it is on sha256:000000000000… ({status})",
     )
 
 
@@ -1021,6 +1023,16 @@ def test_turning_round_remembers_how_it_will_end() -> None:
     assert going.failure is None
 
 
+@pytest.mark.parametrize("verdict", ["verification", "confirmation"])
+def test_an_image_that_was_seen_to_fail_is_blamed_whatever_turns_it_round(verdict: str) -> None:
+    ill: dict[str, Any] = {verdict: ILL}
+    well: dict[str, Any] = {verdict: WELL}
+    aborted = Step(Phase.REVERTING, "alice aborted it", ending=Phase.REVERTED)
+
+    assert advance(view(deployment(Phase.CONFIRMING, **ill)), aborted).blamed
+    assert not advance(view(deployment(Phase.CONFIRMING, **well)), aborted).blamed
+
+
 def test_blame_stays_with_the_image() -> None:
     after = advance(view(deployment(Phase.VERIFYING)), Step(Phase.REVERTING, "503", blames=True))
 
@@ -1115,15 +1127,29 @@ def test_a_phase_that_asked_for_no_verdict_takes_none() -> None:
         record_verdict(deployment(Phase.UPDATING), WELL)
 
 
+HOLD = Hold("alice", "incident 42", NOW, "hold-1")
+
+
+def concluded(phase: Phase, book: Book = Book(), **facts: Any) -> Conclusion:  # noqa: B008  frozen
+    return conclude(deployment(phase, **facts), book, replace(LIMITS, reverts=0), NOW)
+
+
 @pytest.mark.parametrize("phase", sorted(ENDED))
 def test_what_was_seen_to_fail_is_quarantined(phase: Phase) -> None:
-    assert quarantines(deployment(phase, blamed=True)) is (phase in (Phase.REVERTED, Phase.STUCK))
-    assert not quarantines(deployment(phase))
+    assert concluded(phase, blamed=True).quarantined is (phase in (Phase.REVERTED, Phase.STUCK))
+    assert not concluded(phase).quarantined
+
+
+@pytest.mark.parametrize("source", [Source.CONFIGURATION, Source.ROLLBACK])
+def test_an_image_that_was_live_is_not_quarantined_for_other_settings_or_for_going_back(
+    source: Source,
+) -> None:
+    assert not concluded(Phase.REVERTED, blamed=True, source=source).quarantined
 
 
 @pytest.mark.parametrize("phase", sorted(ENDED))
 def test_what_is_live_is_pardoned(phase: Phase) -> None:
-    assert pardons(deployment(phase)) is (phase is Phase.SUCCEEDED)
+    assert concluded(phase).pardoned is (phase is Phase.SUCCEEDED)
 
 
 @pytest.mark.parametrize("phase", sorted(ENDED))
@@ -1131,8 +1157,275 @@ def test_what_is_live_is_pardoned(phase: Phase) -> None:
 def test_an_end_settles_the_tag_unless_something_is_still_to_come(phase: Phase, held: bool) -> None:
     still_to_come = phase is Phase.SUPERSEDED or (held and phase is Phase.REJECTED)
 
-    assert settles(deployment(phase), held) is not still_to_come
-    assert settles(deployment(phase, source=Source.RETRY), held) is False
+    book = Book(hold=HOLD if held else None)
+    assert (concluded(phase, book).settled == CANDIDATE.digest) is not still_to_come
+    assert concluded(phase, book, source=Source.SWEEP).settled == concluded(phase, book).settled
+    for other in (Source.RETRY, Source.DEPLOY, Source.ROLLBACK, Source.CONFIGURATION):
+        assert concluded(phase, book, source=other).settled is None
+
+
+@pytest.mark.parametrize("phase", sorted(ENDED))
+@pytest.mark.parametrize("held", [True, False])
+def test_a_configuration_is_dealt_with_when_it_is_live_or_was_tried_on_its_own(
+    phase: Phase, held: bool
+) -> None:
+    book = Book(hold=HOLD if held else None)
+    still_to_come = phase is Phase.SUPERSEDED or (held and phase is Phase.REJECTED)
+
+    pushed = concluded(phase, book, configuration="abc")
+    alone = concluded(phase, book, configuration="abc", source=Source.CONFIGURATION)
+
+    assert pushed.configured == ("abc" if phase is Phase.SUCCEEDED else None)
+    assert alone.configured == (None if still_to_come else "abc")
+
+
+@pytest.mark.parametrize(
+    ("phase", "facts", "reverts"),
+    [
+        (Phase.REVERTED, {}, 2),
+        (Phase.STUCK, {}, 2),
+        (Phase.REVERTED, {"source": Source.CONFIGURATION}, 2),
+        (Phase.REVERTED, {"source": Source.ROLLBACK}, 1),
+        (Phase.REVERTED, {"aborted": True}, 1),
+        (Phase.SUPERSEDED, {}, 1),
+        (Phase.REJECTED, {}, 1),
+        (Phase.SUCCEEDED, {}, 0),
+        (Phase.SUCCEEDED, {"source": Source.ROLLBACK}, 1),
+        (Phase.SUCCEEDED, {"previous": None}, 1),  # it was live already
+    ],
+)
+def test_reverts_in_a_row_are_counted(phase: Phase, facts: dict[str, Any], reverts: int) -> None:
+    assert concluded(phase, Book(reverts=1), **facts).reverts == reverts
+
+
+@pytest.mark.parametrize(
+    ("book", "limit", "holds"),
+    [
+        (Book(reverts=1), 2, True),
+        (Book(reverts=1), 3, False),
+        (Book(reverts=7), 3, True),
+        (Book(reverts=0), 1, True),
+        (Book(reverts=1), 0, False),
+        (Book(reverts=1, hold=Hold("alice", "incident 42", NOW)), 2, False),
+    ],
+)
+def test_so_many_reverts_in_a_row_hold_deployments(book: Book, limit: int, holds: bool) -> None:
+    end = conclude(deployment(Phase.REVERTED), book, replace(LIMITS, reverts=limit), NOW)
+
+    assert (end.hold is not None) is holds
+    assert (end.deployment.trips is not None) is holds
+
+
+def test_a_hold_by_reverts_says_why() -> None:
+    end = conclude(deployment(Phase.STUCK), Book(reverts=2), replace(LIMITS, reverts=3), NOW)
+
+    because = f"3 deployments in a row did not stay, the last one of {CANDIDATE}"
+    assert end.hold == Hold("the circuit breaker", because, NOW, "breaker-id")
+    assert end.deployment == replace(deployment(Phase.STUCK), trips="breaker-id")
+
+
+def test_what_is_no_revert_trips_nothing_however_many_there_were() -> None:
+    for phase in (Phase.SUPERSEDED, Phase.REJECTED, Phase.SUCCEEDED):
+        assert concluded(phase, Book(reverts=9), previous=None).hold is None
+
+
+CHANGED = Configuration((("MemorySize", "1"), ("Timeout", "2")))
+UNCHANGED = Configuration((("MemorySize", "0"), ("Timeout", "2")))
+
+
+def due_settings(book: Book = Book(), live: Version = LIVE, **facts: Any) -> list[str]:  # noqa: B008  frozen
+    there = replace(latest(), configuration=CHANGED, **facts)
+    return settings_due(book, there, replace(live, configuration=UNCHANGED), frozenset({OTHER.digest}))
+
+
+def test_settings_that_users_do_not_have_yet_are_due() -> None:
+    assert due_settings() == ["MemorySize"]
+    assert due_settings(Book(configured=UNCHANGED.fingerprint)) == ["MemorySize"]
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        due_settings(Book(configured=CHANGED.fingerprint)),
+        due_settings(Book(hold=Hold("alice", "incident 42", NOW))),
+        due_settings(Book(open=(waiting("1"),))),
+        due_settings(image=CANDIDATE),
+        due_settings(status=UpdateStatus.IN_PROGRESS),
+        due_settings(image=OTHER, live=Version("1", OTHER)),
+    ],
+)
+def test_settings_wait_for_their_turn(nothing: list[str]) -> None:
+    assert nothing == []
+
+
+# -- what a person asks for ------------------------------------------------------------------------------
+
+BACK_TO = Version("5", CANDIDATE)
+
+
+def rollback(**facts: Any) -> Deployment:
+    facts = {
+        "by": "alice",
+        "why": "users complain",
+        "passes": "hold-1",
+        "leaving": "7",
+        "version": "5",
+    } | facts
+    return deployment(Phase.REQUESTED, source=Source.ROLLBACK, **facts)
+
+
+def test_a_rollback_checks_the_version_that_is_there_already_even_while_the_function_is_busy() -> None:
+    busy = latest(OTHER, UpdateStatus.IN_PROGRESS)
+
+    decided = step(rollback(), candidate=BACK_TO, hold=HOLD, latest=busy, artifact=None)
+
+    assert outline(decided) == (Phase.VERIFYING, RunChecks("5"))
+    assert decided.because == f"back from version 7 ({PREVIOUS}) to 5"
+    assert advance(view(rollback(), candidate=BACK_TO), decided).previous == LIVE
+
+
+@pytest.mark.parametrize(
+    ("facts", "because"),
+    [
+        ({"live": Version("5", CANDIDATE)}, "users are on version 5 already"),
+        (
+            {"live": Version("6", OTHER)},
+            "it was asked for when users were on version 7, and they are on 6 by now; "
+            "look again, and ask again if it is still wanted",
+        ),
+        ({"way_back": False}, "the image of version 5 is gone from the registry: go back to another version"),
+        (
+            {"candidate": Version("5", CANDIDATE, VersionState.FAILED, "no disk")},
+            "version 5 cannot run (no disk): go back to another version",
+        ),
+        (
+            {"hold": Hold("bob", "another", NOW, "hold-2")},
+            "deployments are held by bob (another); "
+            "resume and ask again, or name the hold to pass it: hold-2",
+        ),
+        (
+            {"quarantine": Quarantine(CANDIDATE.digest, "id-0", "it fell over")},
+            f"{CANDIDATE} is in quarantine since deployment id-0: it fell over. "
+            "Push a fixed image, or retry this one if it was not to blame",
+        ),
+    ],
+)
+def test_a_rollback_that_leads_nowhere_is_rejected(facts: dict[str, Any], because: str) -> None:
+    on_latest = latest(facts["live"].image) if "live" in facts else latest()
+    facts = {"candidate": BACK_TO, "hold": HOLD, "latest": on_latest} | facts
+
+    assert step(rollback(), **facts) == Step(Phase.REJECTED, because)
+
+
+def test_a_rollback_to_a_named_version_does_not_mind_what_it_leaves() -> None:
+    decided = step(rollback(leaving=None), candidate=BACK_TO, hold=HOLD, live=Version("6", OTHER))
+
+    assert decided.phase is Phase.VERIFYING
+
+
+def test_a_rollback_to_a_version_that_nobody_read_is_a_mistake() -> None:
+    with pytest.raises(IllegalMove, match=r"^id: a rollback to a version that was not read$"):
+        step(rollback(), candidate=None, hold=HOLD)
+
+
+def test_what_names_the_hold_passes_it_and_what_names_another_does_not() -> None:
+    named = deployment(Phase.REQUESTED, source=Source.DEPLOY, passes="hold-1")
+
+    assert step(named, hold=HOLD).phase is Phase.UPDATING
+    assert step(named, hold=replace(HOLD, id="hold-2")).phase is Phase.REJECTED
+    assert step(replace(named, passes=None), hold=HOLD) == Step(
+        Phase.REJECTED,
+        "deployments are held by alice (incident 42); "
+        "resume and ask again, or name the hold to pass it: hold-1",
+    )
+
+
+ABORT = Command("abort", Asked("request-1", "alice", "wrong branch"), NOW, deployment="id")
+
+
+@pytest.mark.parametrize("phase", [Phase.UPDATING, Phase.VERIFYING, Phase.PROMOTING, Phase.CONFIRMING])
+def test_an_abort_turns_round_what_is_under_way_and_blames_nobody(phase: Phase) -> None:
+    going = view(deployment(phase, verification=WELL, confirmation=WELL), abort=ABORT)
+
+    decided = decide(going, LIMITS)
+
+    assert decided == Step(Phase.REVERTING, "alice aborted it: wrong branch", ending=Phase.REVERTED)
+    after = advance(going, decided)
+    assert after.aborted
+    assert not after.blamed
+
+
+def test_an_abort_that_comes_too_late_or_too_early_changes_nothing() -> None:
+    waits = deployment(Phase.REQUESTED)
+    back = deployment(Phase.REVERTING, version="8", ending=Phase.SUPERSEDED)
+
+    for each in (waits, back):
+        assert step(each, abort=ABORT) == step(each)
+        assert not advance(view(each, abort=ABORT), step(each)).aborted
+
+
+def test_only_an_abort_aborts() -> None:
+    going = view(deployment(Phase.VERIFYING, verification=ILL))
+
+    assert not advance(going, decide(going, LIMITS)).aborted
+
+
+def test_a_changed_configuration_is_published_under_the_live_image() -> None:
+    changed = deployment(Phase.REQUESTED, source=Source.CONFIGURATION)
+    here = replace(latest(CANDIDATE), configuration=CHANGED)
+    live = Version("7", CANDIDATE, configuration=UNCHANGED)
+
+    assert outline(step(changed, live=live, latest=here)) == (Phase.UPDATING, None)
+    assert step(replace(changed, source=Source.PUSH), live=live, latest=here).phase is Phase.SUCCEEDED
+    undone = step(changed, live=live, latest=replace(here, configuration=UNCHANGED))
+    assert undone.phase is Phase.SUCCEEDED
+
+
+def test_a_rollback_is_taken_up_before_all_else_and_a_configuration_after_all_else() -> None:
+    pushed, changed = waiting("1"), waiting("2", -9, Source.CONFIGURATION)
+    wanted, back = waiting("3", 1, Source.DEPLOY), waiting("4", 2, Source.ROLLBACK)
+    tagged = pushed.image.digest
+
+    assert triage([pushed, changed, wanted, back], tagged) == (back, [])
+    assert triage([pushed, changed, wanted], tagged) == (wanted, [])
+    assert triage([pushed, changed], tagged) == (pushed, [changed])
+    assert triage([pushed, changed], None) == (changed, [pushed])
+    assert triage([changed], changed.image.digest) == (changed, [])
+    assert triage([changed], None) == (changed, [])
+
+
+def test_only_a_rollback_is_in_the_way_of_what_a_person_asked_for() -> None:
+    pushed, back = waiting("1"), waiting("4", 2, Source.ROLLBACK)
+    changed = waiting("2", 0, Source.CONFIGURATION)
+    for source in (Source.RETRY, Source.DEPLOY):
+        wanted = deployment(Phase.UPDATING, source=source)
+        assert newer(wanted, [pushed], pushed.image.digest) is None
+        assert newer(wanted, [pushed, back], pushed.image.digest) == back
+    going = deployment(Phase.UPDATING)
+    assert newer(going, [back], None) == back
+    assert newer(going, [changed, waiting("3", 1, Source.DEPLOY)], None) is None
+    assert (
+        newer(replace(back, id="other", phase=Phase.VERIFYING), [back, pushed], pushed.image.digest) is None
+    )
+    assert newer(going, [replace(back, phase=Phase.VERIFYING)], None) is None
+    assert newer(back, [back], None) is None
+
+
+def test_who_makes_way_for_a_rollback_says_whose_it_is() -> None:
+    back = replace(waiting("4", 0, Source.ROLLBACK), by="alice", why="users complain", version="5")
+
+    decided = step(deployment(Phase.VERIFYING), newer=back)
+
+    assert decided.because == "alice takes users back to version 5: users complain"
+    assert decided.ending is Phase.SUPERSEDED
+
+
+@pytest.mark.parametrize(
+    ("phase", "begun"), [(Phase.UPDATING, True), (Phase.VERIFYING, True), (Phase.REJECTED, False)]
+)
+def test_a_request_begins_when_it_sets_out_to_touch_the_function(phase: Phase, begun: bool) -> None:
+    assert begins(deployment(Phase.REQUESTED), phase) is begun
+    assert begins(deployment(Phase.UPDATING), phase) is False
 
 
 def test_the_way_back_is_previous_only_while_live_is_on_the_candidate() -> None:
@@ -1230,3 +1523,24 @@ def test_who_put_users_on_what_they_are_on(known: list[Deployment], by: str | No
     found = brought(NEW, known)
 
     assert (found.id if found else None) == by
+
+
+# -- what an earlier deployment left ---------------------------------------------------------------------
+
+
+def test_who_is_turned_away_tells_of_a_latest_that_the_one_before_left_elsewhere() -> None:
+    left = (
+        "$LATEST is on sha256:000000000000…, users are on sha256:aaaaaaaaaaaa…; "
+        "the next release overwrites it"
+    )
+    elsewhere = latest(OTHER)
+    waited = replace_since(deployment(Phase.REQUESTED), LIMITS.free + 1)
+
+    for facts in (
+        {"hold": Hold("alice", "incident", NOW)},
+        {"artifact": None},
+        {"latest": latest(OTHER, UpdateStatus.IN_PROGRESS)},
+    ):
+        decided = step(waited, **{"latest": elsewhere, **facts})
+        assert (decided.phase, decided.warning) == (Phase.REJECTED, left)
+    assert step(waited, artifact=None).warning is None

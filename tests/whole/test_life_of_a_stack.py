@@ -64,7 +64,7 @@ def test_an_alarm_after_the_first_release_sends_nobody_back_to_the_placeholder(b
     told = beginners.mailbox.wait("went red")["Message"]
     assert f"Users are on release first ({first.image})" in told
     assert "there is nothing to go back to" in told
-    assert "update-alias" not in told
+    assert "rollback" not in told
     digest = first.image.digest
     assert team.tags() == {"latest": digest, "live": digest, "placeholder": PLACEHOLDER}
 

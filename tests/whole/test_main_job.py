@@ -75,7 +75,7 @@ def test_a_hold_stops_releases_until_it_is_lifted(team: Team) -> None:
     )
 
     assert held["held"]["because"] == "incident 42"
-    assert resumed["resumed"]["held_by"] == "alice"
+    assert resumed["resumed"]["by"] == "alice"
     assert released
     assert rejected.phase is Phase.REJECTED
     assert where == (good.image.digest, good.image.digest)

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from deployer.commands.parts.target import Unusable, plain
@@ -21,6 +22,7 @@ _STDERR = 2
 _LOGIN_SECONDS = 120
 _ASK_SECONDS = 60
 _KEPT_LINES = 20
+_LINE_CHARACTERS = 4096  # what is longer is taken for several
 _NO_ATTESTATIONS = ("--provenance=false", "--sbom=false", "--load")
 
 
@@ -97,7 +99,7 @@ class Docker:
         ) as pushing:
             assert pushing.stdout is not None  # noqa: S101  because it is a pipe
             try:
-                for line in pushing.stdout:
+                for line in iter(partial(pushing.stdout.readline, _LINE_CHARACTERS), ""):
                     os.write(_STDERR, line.encode(errors="replace"))
                     lines = [*lines[1 - _KEPT_LINES :], line]
             except BaseException:  # Ctrl-C above all: Popen would leave docker at work

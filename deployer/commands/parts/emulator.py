@@ -13,15 +13,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, IncompleteRead
 from urllib.parse import urlsplit
 
+from deployer import web
 from deployer.aws.function import MAXIMUM_PAYLOAD
 from deployer.ports import Answer, LookAgain
 from deployer.smoke import INVOCATION_SECONDS
+from deployer.text import line
 
 INVOCATIONS = "/2015-03-31/functions/function/invocations"
 _LOOK_SECONDS = 3.0
+_TOLD = 200  # bytes of somebody else's words that are passed on
 
 
 class NoEmulator(Exception):
@@ -68,13 +71,13 @@ class Emulator:
             with _cut_after(seconds, connection.sock):
                 connection.request(method, path, body, {"Content-Type": "application/json"})
                 answer = connection.getresponse()
-                content = answer.read(MAXIMUM_PAYLOAD)
-            if answer.length and len(content) < MAXIMUM_PAYLOAD:
-                raise LookAgain("the connection ended in the middle of the answer")
+                content = web.read(answer, MAXIMUM_PAYLOAD, seconds)
         except TimeoutError as error:
             raise LookAgain(f"no complete answer within {seconds:g} s") from error
+        except IncompleteRead as error:
+            raise LookAgain("the connection ended in the middle of the answer") from error
         except (OSError, HTTPException) as error:
-            raise LookAgain(f"no answer: {str(error) or type(error).__name__}") from error
+            raise LookAgain(f"no answer: {line(str(error), _TOLD) or type(error).__name__}") from error
         finally:
             connection.close()
         return _Response(answer.status, answer.getheader("X-Amz-Function-Error"), content)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import click
 
 from deployer.ports import LookAgain, Refused
-from deployer.text import first, printable
+from deployer.text import discreet, line
 
 if TYPE_CHECKING:
     import boto3
     import botocore.config
 
     from deployer.aws.ledger import DynamoLedger
+    from deployer.aws.queue import SqsQueue
     from deployer.aws.registry import EcrRegistry
 
 UNUSABLE = 2
@@ -32,8 +33,9 @@ class Unusable(click.ClickException):
 
 
 def plain(text: str) -> str:
-    """Somebody else's words as one line of a bounded size, with nothing in it that moves a cursor."""
-    return first(" ".join(printable(text).split()), _TOLD)
+    """Somebody else's words as one line of a bounded size, without secrets of a URL and with nothing in it
+    that moves a cursor."""
+    return line(discreet(text), _TOLD)
 
 
 @contextmanager
@@ -133,6 +135,21 @@ class Stack:
 
         client = self.session.client("ecr", config=_patience())
         return EcrRegistry(client, self.output("RepositoryUri").partition("/")[2])
+
+    def queue(self, url: str) -> SqsQueue:
+        """One of the stack's queues."""
+        from deployer.aws.queue import SqsQueue
+
+        return SqsQueue(self.session.client("sqs", config=_patience()), url)
+
+    def hand_over(self, event: str) -> None:
+        """Have the deployer take an event, JSON, as EventBridge hands it one: Lambda accepts it, and the
+        deployer runs later. Raises `Unusable` when it is not accepted."""
+        with understood("handing the event to the deployer"):
+            client = self.session.client("lambda", config=_patience())
+            client.invoke(
+                FunctionName=self.output("DeployerName"), InvocationType="Event", Payload=event.encode()
+            )
 
     def docker_password(self) -> str:
         """What Docker logs in to ECR with, as user AWS, for 12 hours. It is a secret.
