@@ -98,7 +98,7 @@ class Worker:
         return self.program.function
 
     def die(self) -> None:
-        """Kill the process and everything it started, and see that it is gone. `run` tells what came of it."""
+        """Kill the process and all it started, and see that it is gone. `run` tells what came of it."""
         self._kill()
         self._keeper.join()
 
