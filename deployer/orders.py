@@ -142,14 +142,10 @@ def rollback(
 def earlier(live: Version, history: Sequence[Deployment]) -> Iterator[Version]:
     """What users were on before `live`, and before that, the latest first, as far as `history` (newest first)
     tells. What failed is not among it, for users were never left on it; nor is a rollback a step."""
-    number, seen = live.number, {live.number}
-    while True:
-        brought = next((each for each in history if _brought_users_to(each, number)), None)
-        if brought is None or brought.previous is None or brought.previous.number in seen:
-            return
-        yield brought.previous
-        number = brought.previous.number
-        seen.add(number)
+    seen = [live.number]
+    while (before := _before(seen[-1], history)) and before.number not in seen:
+        seen.append(before.number)
+        yield before
 
 
 def version_of(image_digest: str, history: Sequence[Deployment]) -> str | None:
@@ -164,13 +160,19 @@ def version_of(image_digest: str, history: Sequence[Deployment]) -> str | None:
     )
 
 
-def _brought_users_to(deployment: Deployment, number: str) -> bool:
-    return (
-        deployment.version == number
-        and deployment.source is not Source.ROLLBACK
-        and deployment.phase in (Phase.SUCCEEDED, Phase.STUCK)
-        and deployment.previous is not None
-        and deployment.previous.number != number
+def _before(number: str, history: Sequence[Deployment]) -> Version | None:
+    """What the last deployment that took users to version `number`, and left them there, took them from."""
+    return next(
+        (
+            each.previous
+            for each in history
+            if each.version == number
+            and each.source is not Source.ROLLBACK
+            and each.phase in (Phase.SUCCEEDED, Phase.STUCK)
+            and each.previous is not None
+            and each.previous.number != number
+        ),
+        None,
     )
 
 

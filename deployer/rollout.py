@@ -310,7 +310,8 @@ def brought(live: Version, known: Iterable[Deployment]) -> Deployment | None:
         and deployment.previous.number != deployment.version
         and (deployment.phase is Phase.SUCCEEDED or _is_on(deployment, live))
     ]
-    newest = max(took, key=lambda deployment: deployment.id, default=None)
+    # Two may have been asked for in the same second; they do not end in the same moment.
+    newest = max(took, key=lambda deployment: (deployment.since, deployment.id), default=None)
     return newest if newest and _is_on(newest, live) else None
 
 

@@ -104,8 +104,9 @@ def _list(pile: Pile, *, as_json: bool) -> None:
 def _replay(stack: Stack, pile: Pile, chosen: Sequence[Letter], *, yes: bool, as_json: bool) -> int:
     """The exit code."""
     able = [letter for letter in chosen if letter.event is not None]
-    _announce(able, pile)
     if able:
+        if not yes:
+            _announce(able, pile)
         _agree(pile, chosen, f"Hand {_count(able)} to {plain(stack.output('DeployerName'))} again?", yes=yes)
     told = []
     for letter in chosen:

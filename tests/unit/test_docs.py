@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 
 from docs import draw_costs
 from docs.draw_phases import PAGE, diagram, page
+
+TESTING = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
 def test_the_phase_diagram_is_what_the_table_says() -> None:
@@ -48,3 +51,14 @@ def test_no_folder_of_tests_is_passed_over(request: pytest.FixtureRequest) -> No
     folders = {part for path in tests.rglob("test_*.py") for part in path.relative_to(tests).parts[:-1]}
     assert {"build", "unit"} <= folders
     assert not [name for name in folders for pattern in left_out if fnmatch(name, pattern)]
+
+
+def test_every_incident_has_its_story() -> None:
+    tests = Path(__file__).parents[1]
+    rows = re.findall(r"^\| (\S+/\S+?)[, |].*\| `(test_\w+)` \|$", TESTING.read_text(), re.MULTILINE)
+    sources = [path.read_text() for path in tests.rglob("test_*.py")]
+
+    assert len(rows) >= 15
+    for source, story in rows:
+        told = [text.partition(f"def {story}(")[2].partition("\n\n\n")[0] for text in sources]
+        assert any(source in each for each in told), f"{story} does not name {source}"

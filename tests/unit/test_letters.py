@@ -143,6 +143,12 @@ def test_what_would_do_nothing_or_harm_is_not_replayed_and_says_why(event: objec
         assert letter.what
 
 
+def test_an_event_that_cannot_be_read_is_named_by_what_it_says_it_is() -> None:
+    letter = from_lambda(unreadable_push())
+
+    assert letter.what.startswith('ECR Image Action of aws.ecr: {"')
+
+
 def test_a_request_to_another_function_is_not_the_deployers() -> None:
     arn = DEPLOYER.replace("-deployer", "-placeholder") + ":$LATEST"
     letter = from_lambda({"RequestType": "Create"}, requestContext={"functionArn": arn})

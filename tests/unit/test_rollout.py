@@ -1226,7 +1226,8 @@ def test_a_hold_by_reverts_says_why() -> None:
 
 def test_what_is_no_revert_trips_nothing_however_many_there_were() -> None:
     for phase in (Phase.SUPERSEDED, Phase.REJECTED, Phase.SUCCEEDED):
-        assert concluded(phase, Book(reverts=9), previous=None).hold is None
+        ended = deployment(phase, previous=None)
+        assert conclude(ended, Book(reverts=9), replace(LIMITS, reverts=3), NOW).hold is None
 
 
 CHANGED = Configuration((("MemorySize", "1"), ("Timeout", "2")))
@@ -1243,19 +1244,13 @@ def test_settings_that_users_do_not_have_yet_are_due() -> None:
     assert due_settings(Book(configured=UNCHANGED.fingerprint)) == ["MemorySize"]
 
 
-@pytest.mark.parametrize(
-    "nothing",
-    [
-        due_settings(Book(configured=CHANGED.fingerprint)),
-        due_settings(Book(hold=Hold("alice", "incident 42", NOW))),
-        due_settings(Book(open=(waiting("1"),))),
-        due_settings(image=CANDIDATE),
-        due_settings(status=UpdateStatus.IN_PROGRESS),
-        due_settings(image=OTHER, live=Version("1", OTHER)),
-    ],
-)
-def test_settings_wait_for_their_turn(nothing: list[str]) -> None:
-    assert nothing == []
+def test_settings_wait_for_their_turn() -> None:
+    assert due_settings(Book(configured=CHANGED.fingerprint)) == []
+    assert due_settings(Book(hold=Hold("alice", "incident 42", NOW))) == []
+    assert due_settings(Book(open=(waiting("1"),))) == []
+    assert due_settings(image=CANDIDATE) == []
+    assert due_settings(status=UpdateStatus.IN_PROGRESS) == []
+    assert due_settings(image=OTHER, live=Version("1", OTHER)) == []
 
 
 # -- what a person asks for ------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ def _tell(event: Any, to: Addressee) -> _Told:
             request_id="",
         )
     except (Unreadable, BadCommand) as error:
-        return _Told(_beginning(_json(event) or ""), f"the deployer cannot read it: {plain(str(error))}")
+        return _Told(_described(event), f"the deployer cannot read it: {plain(str(error))}")
     match meaning:
         case PushSeen(image, pushed_at, _):
             return _Told(f"push of {to.release_tag} {image}, {_time(pushed_at)}", image=image, at=pushed_at)
@@ -216,9 +216,17 @@ def _tell(event: Any, to: Addressee) -> _Told:
         case SweepDue():
             return _Told("a sweep")
         case Ignored(because):
-            return _Told(_beginning(_json(event) or ""), f"the deployer would ignore it: {plain(because)}")
+            return _Told(_described(event), f"the deployer would ignore it: {plain(because)}")
         case other:
-            return _Told(f"{type(other).__name__} {_beginning(_json(event) or '')}")
+            return _Told(f"{type(other).__name__}, {_described(event)}")
+
+
+def _described(event: Any) -> str:
+    """An event that we can say nothing better about."""
+    kind = event.get("detail-type") if isinstance(event, dict) else None
+    if not isinstance(event, dict) or not kind:
+        return _beginning(_json(event) or "")
+    return _beginning(f"{kind} of {event.get('source')}: {_json(event.get('detail'))}")
 
 
 def _time(at: datetime) -> str:
