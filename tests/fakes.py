@@ -345,7 +345,7 @@ class FakeLedger:
     busy: int = 0  # so many calls for the lease meet somebody's write
 
     def look(self) -> Book:
-        return self.book
+        return replace(self.book, leased_to=self.held_lease.holder if self.held_lease else None)
 
     def request(self, deployment: Deployment) -> bool:
         if self.find(deployment.id):

@@ -204,7 +204,7 @@ def test_a_deployer_that_was_overtaken_writes_nothing(ledger: DynamoLedger) -> N
         ledger.end(paused, Conclusion(deployment(1, Phase.REJECTED)))
 
     # then
-    assert ledger.look() == Book(open=(deployment(),))
+    assert ledger.look() == Book(open=(deployment(),), leased_to="successor")
     assert ledger.history(10) == []
     assert ledger.quarantine(DIGEST) is None
 
@@ -240,7 +240,9 @@ def test_an_end_is_everything_at_once(ledger: DynamoLedger) -> None:
     ledger.end(lease(ledger), Conclusion(ended, settled=DIGEST, quarantined=True))
 
     # then
-    assert ledger.look() == Book(settled=DIGEST, open=(deployment(2),), notices=(Notice(ended),))
+    assert ledger.look() == Book(
+        settled=DIGEST, open=(deployment(2),), notices=(Notice(ended),), leased_to="first"
+    )
     assert ledger.history(10) == [ended]
     assert ledger.find(ended.id) == ended
     assert ledger.quarantine(DIGEST) == Quarantine(DIGEST, ended.id, "GET /health answered 503")
@@ -267,7 +269,7 @@ def test_ending_twice_is_ending_once(ledger: DynamoLedger) -> None:
     ledger.end(held, Conclusion(ended, settled=DIGEST, quarantined=True))
 
     # then: nobody is told twice
-    assert ledger.look() == Book(settled=DIGEST)
+    assert ledger.look() == Book(settled=DIGEST, leased_to="first")
     assert ledger.history(10) == [ended]
 
 
