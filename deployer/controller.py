@@ -266,8 +266,8 @@ class Controller:
     def _work_waits(self, book: Book) -> bool:
         """Is there a request or a notice? Asked again after a lease: somebody may have seen us and left.
 
-        Or is the lease ours although we are not at work? Then the attempt before this one died with it, perhaps
-        as the very last thing, and the next push would have to wait until it expires.
+        Or is the lease ours although we are not at work? The attempt before this one died with it, and the
+        next push would have to wait until it expires.
         """
         return (
             bool(book.open)
