@@ -264,8 +264,16 @@ class Controller:
     # -- the loop -----------------------------------------------------------------------------------------
 
     def _work_waits(self, book: Book) -> bool:
-        """Is there a request or a notice? Asked again after a lease: somebody may have seen us and left."""
-        return bool(book.open) or any(rollout.due(notice, self.clock.now()) for notice in book.notices)
+        """Is there a request or a notice? Asked again after a lease: somebody may have seen us and left.
+
+        Or is the lease ours although we are not at work? The attempt before this one died with it, and the
+        next push would have to wait until it expires.
+        """
+        return (
+            bool(book.open)
+            or any(rollout.due(notice, self.clock.now()) for notice in book.notices)
+            or book.leased_to == self.holder
+        )
 
     def _something_waits(self) -> bool:
         """Is there anything that only the lease can settle? Reads only: a quiet service's sweep ends here."""

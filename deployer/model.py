@@ -341,6 +341,7 @@ class Book:
     aborts: tuple[Command, ...] = ()  # of open deployments
     reverts: int = 0  # deployments in a row that did not stay
     configured: str | None = None  # fingerprint of the configuration that was dealt with last
+    leased_to: str | None = None  # who has the lease, or had it when it died
 
 
 @dataclass(frozen=True)

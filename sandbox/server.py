@@ -33,6 +33,7 @@ from sandbox.cloudformation.service import CloudFormation
 from sandbox.door import wire
 from sandbox.door.frontdoor import OWN, FrontDoor
 from sandbox.door.iam import Iam
+from sandbox.door.watching import Watch
 from sandbox.ecr.ecr import LAYERS, Ecr
 from sandbox.gateway.access_log import AccessLogs
 from sandbox.gateway.apis import Apis
@@ -153,6 +154,10 @@ class Sandbox:
         """A boto3 client of the administrator's; one that shows a refusal at once instead of retrying."""
         return client(service, self.environment)
 
+    def watch(self, watch: Watch | None) -> None:
+        """Have `watch` told what processes of functions call, see `sandbox.door.watching`; None: nobody."""
+        self._door.watch = watch
+
     def _wire_up(self) -> None:
         self._state = Path(tempfile.mkdtemp(prefix="sandbox-"))
         self.iam = Iam()
@@ -197,6 +202,7 @@ class Sandbox:
             },
             own=self._own,
             alarms=Alarms(self.bus.put_event),
+            process=self.runtime.worker,
         )
 
     def _put_ecr_event(self, detail: Mapping[str, str]) -> None:

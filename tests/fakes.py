@@ -352,13 +352,15 @@ class FakeLedger:
     def look(self) -> Book:
         """In the order of ids, as DynamoDB keeps them."""
         book = self.book
+        holder = self.held_lease.holder if self.held_lease else None
         if len(book.open) < 2 and len(book.notices) < 2 and len(book.aborts) < 2:
-            return book
+            return replace(book, leased_to=holder)
         return replace(
             book,
             open=tuple(sorted(book.open, key=lambda d: d.id)),
             notices=tuple(sorted(book.notices, key=lambda n: n.deployment.id)),
             aborts=tuple(sorted(book.aborts, key=lambda a: a.deployment or "")),
+            leased_to=holder,
         )
 
     def request(self, deployment: Deployment) -> bool:

@@ -94,6 +94,7 @@ class DynamoLedger:
             open=tuple(deployments),
             aborts=tuple(aborts),
             notices=tuple(notices),
+            leased_to=state.get("lease_holder"),
         )
 
     def quarantine(self, digest: str) -> Quarantine | None:

@@ -70,6 +70,11 @@ class Functions(InvokeOperations, AliasOperations, PermissionOperations, EventCo
             retry_delays=settings.retry_delays,
         )
 
+    @property
+    def events_under_way(self) -> int:
+        """How many asynchronous invocations wait, for a retry perhaps, or run."""
+        return self._invocations.under_way
+
     def close(self) -> None:
         """Stop the asynchronous invocations. The runtime is stopped by whoever made it."""
         self._invocations.stop()

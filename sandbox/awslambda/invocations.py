@@ -92,13 +92,22 @@ class Invocations:
         self._changed = threading.Condition()
         self._waiting: list[_Due] = []
         self._numbers = itertools.count()
+        self._under_way = 0
         self._stopped = False
         self._scheduler = threading.Thread(target=self._schedule, name="async invocations", daemon=True)
         self._scheduler.start()
 
     def accept(self, function: str, qualifier: str | None, payload: bytes, request_id: str) -> None:
         """Take an event. It is run soon, in a thread of its own."""
-        self._add(0.0, Queued(function, qualifier, payload, request_id, time.monotonic()))
+        with self._changed:
+            self._add(0.0, Queued(function, qualifier, payload, request_id, time.monotonic()))
+            self._under_way += 1
+
+    @property
+    def under_way(self) -> int:
+        """How many events that were accepted have not come to their end: what waits, and what runs."""
+        with self._changed:
+            return self._under_way
 
     def stop(self) -> None:
         """Forget what still waits. What runs is not waited for: stop the runtime for that."""
@@ -127,25 +136,30 @@ class Invocations:
                 self._changed.wait(self._waiting[0].at - now if self._waiting else None)
 
     def _attempt(self, event: Queued) -> None:
+        again = False
         try:
-            self._try(event)
+            again = self._try(event)
         except Exception:  # noqa: BLE001 - in a thread of its own nobody else would ever see it
             say(f"bug in the sandbox's asynchronous invocations of {event.function}")
             traceback.print_exc(file=sys.stderr)
+        finally:
+            if not again:
+                with self._changed:
+                    self._under_way -= 1
 
-    def _try(self, event: Queued) -> None:
+    def _try(self, event: Queued) -> bool:
+        """Whether it is to be tried again."""
         try:
             outcome = self._run(event)
         except AwsError as refusal:
             if self._stopped:
-                return
+                return False
             if refusal.code not in SYSTEM_ERRORS and (refusal.status or 400) < 500:
                 say(f"an event for {event.function} is lost, it cannot be invoked: {refusal}")
-                return
-            self._wait_out(event)
-            return
+                return False
+            return self._wait_out(event)
         if self._stopped:
-            return
+            return False
         event = replace(event, attempts=event.attempts + 1)
         handling = self._handling(event)
         if outcome.function_error is None:
@@ -154,18 +168,20 @@ class Invocations:
             self._tell(handling.on_failure, event, handling, "RetriesExhausted", outcome)
         else:
             delay = self._retry_delays[min(event.attempts, len(self._retry_delays)) - 1]
-            if _age(event) + delay > handling.age_seconds:
-                self._tell(handling.on_failure, event, handling, "EventAgeExceeded", outcome)
-            else:
+            if _age(event) + delay <= handling.age_seconds:
                 self._add(delay, event)
+                return True
+            self._tell(handling.on_failure, event, handling, "EventAgeExceeded", outcome)
+        return False
 
-    def _wait_out(self, event: Queued) -> None:
+    def _wait_out(self, event: Queued) -> bool:
         handling = self._handling(event)
         delay = min(2.0**event.refusals, LONGEST_BACKOFF_SECONDS)
         if _age(event) + delay > handling.age_seconds:
             self._tell(handling.on_failure, event, handling, "EventAgeExceeded", None)
-        else:
-            self._add(delay, replace(event, refusals=event.refusals + 1))
+            return False
+        self._add(delay, replace(event, refusals=event.refusals + 1))
+        return True
 
     def _tell(
         self,

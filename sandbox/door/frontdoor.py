@@ -3,8 +3,8 @@
 import json
 import threading
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -14,6 +14,7 @@ from sandbox.account import AwsError
 from sandbox.alarms import Alarms
 from sandbox.door.calls import UnknownCallError, read_operation, signing_scope
 from sandbox.door.iam import Iam
+from sandbox.door.watching import FunctionCall, Watch, read_call
 from sandbox.door.wire import query_refusal
 
 if TYPE_CHECKING:
@@ -27,6 +28,17 @@ _NO_PUT_EVENTS = AwsError(
 _NO_API_GATEWAY = AwsError("NotImplementedException", "The sandbox makes REST APIs from stacks only.", 501)
 
 
+class Process(Protocol):
+    """What runs a function and calls AWS."""
+
+    @property
+    def function(self) -> str:
+        """The function's name."""
+
+    def die(self) -> None:
+        """End now, in the middle of whatever it does."""
+
+
 class FrontDoor:
     """Routes by the SigV4 credential scope's service.
 
@@ -34,7 +46,8 @@ class FrontDoor:
     stands for it; these check permissions for themselves. `own` takes what is below `/_sandbox/`. Everything
     else is moto's, after `iam` has let it pass; but for EventBridge's PutEvents and API Gateway, where moto
     would take what leads nowhere.
-    `alarms` watches what CloudWatch is asked.
+    `alarms` watches what CloudWatch is asked. `process` finds a function's process by its access key; what it
+    calls, `watch` is told, if anybody watches.
     """
 
     def __init__(
@@ -43,7 +56,10 @@ class FrontDoor:
         strict: Mapping[str, "WSGIApplication"],
         own: "WSGIApplication",
         alarms: Alarms,
+        process: Callable[[str], Process | None],
     ) -> None:
+        self.watch: Watch | None = None
+        self._process = process
         self._iam = iam
         self._strict = strict
         self._own = own
@@ -57,9 +73,28 @@ class FrontDoor:
             return _foreign_host(environ)(environ, start_response)
         if environ.get("PATH_INFO", "").startswith(OWN):
             return self._own(environ, start_response)
-        _, service = signing_scope(environ)
+        access_key, service = signing_scope(environ)
         if _from_a_web_page(environ) or not service:
             return _unsigned()(environ, start_response)
+        process = self._process(access_key) if self.watch else None
+        if process is None:
+            return self._pass(environ, start_response, service)
+        call = read_call(environ, process.function)
+        if self._dies(process, call, done=False):
+            return Response(status=503)(environ, start_response)  # nobody is there to read it
+        answer = self._pass(environ, start_response, service)
+        self._dies(process, call, done=True)
+        return answer
+
+    def _dies(self, process: Process, call: FunctionCall, *, done: bool) -> bool:
+        dies = self.watch is not None and self.watch(call, done)
+        if dies:
+            process.die()
+        return dies
+
+    def _pass(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse", service: str
+    ) -> Iterable[bytes]:
         if strict := self._strict_part(environ, service):
             return strict(environ, start_response)
         try:

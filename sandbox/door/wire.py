@@ -130,6 +130,13 @@ def operations(service_name: str, implementation: Implementation) -> list[str]:
     return [name for name in names if hasattr(implementation, xform_name(name))]
 
 
+def read(service_name: str, http: Request, body: bytes) -> tuple[str, dict[str, Any]]:
+    """The operation that a request calls and its parameters, unchecked. Raises AwsError for what is none."""
+    model = _service_model(service_name)
+    call = _route(model, http, body)
+    return call.operation.name, _parse(model, call, http, body)
+
+
 # Requests
 
 

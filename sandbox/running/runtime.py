@@ -117,6 +117,11 @@ class Runtime:
         for worker in workers:
             worker.stop()
 
+    def worker(self, access_key: str) -> Worker | None:
+        """The worker that was given these credentials. Each has its own."""
+        with self._lock:
+            return next((worker for worker in self._all if worker.access_key == access_key), None)
+
     @property
     def pids(self) -> list[int]:
         """The processes of all workers."""

@@ -58,6 +58,7 @@ class Worker:
         write_log: WriteLog,
     ) -> None:
         self.program = program
+        self.access_key = credentials.access_key
         self.usable = True
         self.idle_since = time.monotonic()
         self._api = RuntimeApi()
@@ -91,6 +92,15 @@ class Worker:
     @property
     def pid(self) -> int | None:
         return self._process.pid if self._process else None
+
+    @property
+    def function(self) -> str:
+        return self.program.function
+
+    def die(self) -> None:
+        """Kill the process and all it started, and see that it is gone. `run` tells what came of it."""
+        self._kill()
+        self._keeper.join()
 
     def run(self, payload: bytes, request_id: str, invoked_arn: str) -> Invocation:
         """Run one invocation to its end. Afterwards `usable` says whether the worker can run another."""

@@ -170,7 +170,7 @@ def test_a_deployer_that_was_overtaken_writes_nothing(ledger: Ledger) -> None:
         ledger.end(paused, Conclusion(deployment(1, Phase.REJECTED)))
 
     # then
-    assert ledger.look() == Book(open=(deployment(),))
+    assert ledger.look() == Book(open=(deployment(),), leased_to="successor")
     assert ledger.history(10) == []
     assert ledger.quarantine(DIGEST) is None
 
@@ -207,7 +207,7 @@ def test_who_cannot_begin_looks_again_whether_it_was_a_hold_or_the_lease(ledger:
 def test_what_nobody_requested_is_not_recorded(ledger: Ledger) -> None:
     with pytest.raises(LookAgain):
         ledger.record(lease(ledger), deployment(1, Phase.UPDATING))
-    assert ledger.look() == Book()
+    assert ledger.look() == Book(leased_to="first")
 
 
 def test_what_was_recorded_is_seen(ledger: Ledger) -> None:
@@ -241,7 +241,9 @@ def test_an_end_is_everything_at_once(ledger: Ledger) -> None:
     ledger.end(lease(ledger), Conclusion(ended, settled=DIGEST, quarantined=True))
 
     # then
-    assert ledger.look() == Book(settled=DIGEST, open=(deployment(2),), notices=(Notice(ended),))
+    assert ledger.look() == Book(
+        settled=DIGEST, open=(deployment(2),), notices=(Notice(ended),), leased_to="first"
+    )
     assert ledger.history(10) == [ended]
     assert ledger.find(ended.id) == ended
     assert ledger.quarantine(DIGEST) == Quarantine(DIGEST, ended.id, "GET /health answered 503")
@@ -268,7 +270,7 @@ def test_ending_twice_is_ending_once(ledger: Ledger) -> None:
     ledger.end(held, Conclusion(ended, settled=DIGEST, quarantined=True))
 
     # then: nobody is told twice
-    assert ledger.look() == Book(settled=DIGEST)
+    assert ledger.look() == Book(settled=DIGEST, leased_to="first")
     assert ledger.history(10) == [ended]
 
 

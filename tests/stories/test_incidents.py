@@ -330,6 +330,37 @@ def test_a_push_after_a_deployer_died_waits_for_lambdas_retry_and_no_longer() ->
     assert world.function.live_image == image("hotfix")
 
 
+@pytest.mark.parametrize("work", ["a push", "a sweep"])
+def test_a_deployer_that_dies_with_nothing_left_to_do_but_give_its_lease_back_keeps_nobody_waiting(
+    work: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make kills`: the retry of what died there found no work, and left the lease until it expired."""
+    world = World()
+    world.registry.put(image("good"))
+    good = world.request("good")
+
+    def invocation() -> None:
+        world.clock.new_invocation()
+        controller = world.controller("invocation of good")
+        controller.push(good) if work == "a push" else controller.sweep()
+
+    def killed(lease: Lease) -> None:
+        raise Killed
+
+    monkeypatch.setattr(world.ledger, "release", killed)
+    with pytest.raises(Killed):
+        invocation()
+    monkeypatch.undo()
+    invocation()  # Lambda tries it again
+
+    world.registry.put(image("next"))
+    following = world.request("next")
+    world.clock.new_invocation()
+    world.controller("invocation of next").push(following)
+
+    assert world.outcome(following).phase is Phase.SUCCEEDED
+
+
 def test_a_push_whose_event_was_lost_is_found_by_the_sweep() -> None:
     """ECR's events are best effort; the design's own incident."""
     world = World()
