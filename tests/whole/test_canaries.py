@@ -22,7 +22,7 @@ from sandbox.building import images
 from sandbox.running import worker_environment
 from sandbox.server import Sandbox
 from sandbox.waiting import until
-from tests.fuzz.strategies import COMMANDS
+from tests.fuzz.strategies import COMMANDS, EVENTS
 from tests.whole.canaries import CHANNELS, Credentialed, Daemon, Outputs, canary, forms, found, web
 from tests.whole.team import SERVICE, Team, unwell
 
@@ -130,7 +130,8 @@ def _troubles(story: Story) -> None:
     with _forbidden(team, "lambda:UpdateFunctionCode"):
         story.ends["refused"] = team.settled(team.upload(team.build("canaries: refused"))).phase
     with _forbidden(team, "dynamodb:Query"):
-        outputs.invoke(team.outputs["DeployerName"], COMMANDS[1], InvocationType="Event")
+        outputs.invoke(team.outputs["DeployerName"], _push(team), InvocationType="Event")
+        outputs.invoke(team.outputs["DeployerName"], _push(team))
         outputs.invoke(team.outputs["DeployerName"], COMMANDS[1])
         until(outputs.dead_letters, "the event that the deployer gave up")
     _crash(story)
@@ -150,6 +151,13 @@ def _troubles(story: Story) -> None:
     _misconfigured(outputs)
 
 
+def _push(team: Team) -> dict[str, Any]:
+    """A push's event as it was recorded, of the team's repository."""
+    event: dict[str, Any] = json.loads((EVENTS / "eventbridge" / "push.json").read_text())
+    event["detail"]["repository-name"] = team.repository
+    return event
+
+
 def _misconfigured(outputs: Outputs) -> None:
     """Variables with a secret in them that make a function fail, and say why."""
     names = outputs.team.outputs
@@ -163,7 +171,7 @@ def _misconfigured(outputs: Outputs) -> None:
         (f"http://me:{PASSWORD}@127.0.0.1:9", "Could not connect"),
         (f"me:{PASSWORD}@n", "Invalid"),
     ):
-        for function, event in ((deployer, COMMANDS[1]), (dashboard, {})):
+        for function, event in ((deployer, _push(outputs.team)), (dashboard, {})):
             with _variables(outputs, function, AWS_ENDPOINT_URL_DYNAMODB=endpoint):
                 assert told in outputs.invoke(function, event)
 
@@ -238,6 +246,7 @@ def _command_line(story: Story) -> None:
                 ["push", str(home / "app"), "--no-wait"],
             ],
             "wait": [["wait", "--digest", digest, "--timeout", "0"]],
+            "dead-letters": [["dead-letters"]],
             "checks": [
                 ["checks", "--url", url, "--checks", json.dumps(CHECKS)],
                 ["checks", "--url", url, "--checks", json.dumps([{"headers": [HEADER]}])],
