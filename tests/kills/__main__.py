@@ -27,7 +27,13 @@ def main() -> int:
     # A sandbox each, and moto has one account in a process.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        shares = list(pool.map(share, range(processes), [processes] * processes))
+        try:
+            shares = list(pool.map(share, range(processes), [processes] * processes))
+        except BaseException:
+            # Interrupted, or one of them failed: the pool would wait for the others to finish.
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
     results = [result for some, _ in shares for result in some]
     drawn, made = tables.kills(results), tables.calls(shares[0][1])
     tables.write("kills", drawn, by="make kills")

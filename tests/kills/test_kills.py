@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox.door.watching import FunctionCall
 from tests.kills.naming import name
 from tests.kills.tables import counted
 from tests.kills.trial import Kill, Kind, Trials, trials
@@ -15,6 +16,12 @@ from tests.kills.trial import Kill, Kind, Trials, trials
 def tried() -> Iterator[Trials]:
     with trials("killed") as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def calls(tried: Trials) -> dict[Kind, list[FunctionCall]]:
+    """What a release calls that nobody disturbs."""
+    return {kind: tried.calls(kind) for kind in (Kind.HEALTHY, Kind.UNHEALTHY)}
 
 
 @pytest.mark.parametrize(
@@ -28,17 +35,19 @@ def tried() -> Iterator[Trials]:
     ],
 )
 def test_a_deployer_that_is_killed_is_carried_on_and_the_end_is_right(
-    tried: Trials, kind: Kind, call: str
+    tried: Trials, calls: dict[Kind, list[FunctionCall]], kind: Kind, call: str
 ) -> None:
-    names = [name(each) for each in tried.calls(kind)]
+    names = [name(each) for each in calls[kind]]
 
     outcome = tried.run(kind, Kill(names.index(call) + 1, done=True))
 
     assert outcome.wrong == ()
 
 
-def test_a_release_costs_few_calls_and_an_idle_sweep_fewer(tried: Trials) -> None:
-    release, sweep = counted(tried.calls(Kind.HEALTHY)), counted(tried.sweep())
+def test_a_release_costs_few_calls_and_an_idle_sweep_fewer(
+    tried: Trials, calls: dict[Kind, list[FunctionCall]]
+) -> None:
+    release, sweep = counted(calls[Kind.HEALTHY]), counted(tried.sweep())
 
     assert release["lambda"] - release["GetFunction"] <= 8
     assert release["dynamodb"] <= 40

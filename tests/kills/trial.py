@@ -201,9 +201,10 @@ class Trials:
     def _wrong(self, release: _Release, calls: Sequence[FunctionCall]) -> list[str]:
         """What is not as it must be, in sentences."""
         digest, kind = release.digest, release.kind
-        book, ended = self.team.ledger.look(), self.team.all_ended(digest)
+        book, last = self.team.ledger.look(), self.team.ledger.history(5)
+        ended = [deployment for deployment in last if deployment.image.digest == digest]
         live = digest if kind is Kind.HEALTHY else release.before
-        tags, where = self.team.tags(), self.team.where()
+        marked, where = self._marked(), self.team.where()
         may_have_served = {release.before} | (set() if kind is Kind.UNHEALTHY else {digest})
         served = {self._digest(call) for call in calls if call.operation == "UpdateAlias"}
         facts = {
@@ -215,12 +216,19 @@ class Trials:
             f"the lease is held: {self._lease()}": not self._lease(),
             "a message still waits": not book.notices,
             "nobody was told": bool(self._mailbox.about(f"release {release.revision} ")),
-            f"the mark live is on {tags.get('live')}": tags.get("live") == live,
+            f"the mark live is on {marked}": marked == live,
             "the quarantine is wrong": bool(self.team.ledger.quarantine(digest))
             is (kind is not Kind.HEALTHY),
             "the event was given up, or was not": self._dead_letters() == release.letters,
         }
         return [problem for problem, right in facts.items() if not right]
+
+    def _marked(self) -> str:
+        """The digest of the mark `live`, which is there from the first release on."""
+        found = self.team.ecr.describe_images(
+            repositoryName=self.team.repository, imageIds=[{"imageTag": "live"}]
+        )
+        return str(found["imageDetails"][0]["imageDigest"])
 
     def _dead_letters(self) -> int:
         return dead_letters(self.team, self._sqs)

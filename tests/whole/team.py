@@ -117,7 +117,8 @@ class Team:
 
     def tags(self) -> dict[str, str]:
         """The digest of each tag in the repository."""
-        found = self.ecr.list_images(repositoryName=self.repository)["imageIds"]
+        pages = self.ecr.get_paginator("list_images").paginate(repositoryName=self.repository)
+        found = [image for page in pages for image in page["imageIds"]]
         return {image["imageTag"]: image["imageDigest"] for image in found if "imageTag" in image}
 
     # -- users
