@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
+import random
 import sys
 import threading
 import time
@@ -176,7 +177,8 @@ class Invocations:
 
     def _wait_out(self, event: Queued) -> bool:
         handling = self._handling(event)
-        delay = min(2.0**event.refusals, LONGEST_BACKOFF_SECONDS)
+        # Each a little otherwise: events that are refused together and come back together are refused again.
+        delay = min(2.0**event.refusals, LONGEST_BACKOFF_SECONDS) * random.uniform(0.5, 1.0)
         if _age(event) + delay > handling.age_seconds:
             self._tell(handling.on_failure, event, handling, "EventAgeExceeded", None)
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def kills(results: Sequence[Result]) -> str:
     columns = [(kind, done) for kind in Kind for done in (False, True)]
     lines = [
         f"{_survived(single)} kills at one attempt, {_survived(double)} at every attempt; "
-        f"all settled within {_within(results)} s.",
+        f"all settled within {rounded_up(max(each.outcome.seconds for each in results))} s.",
         "",
         "| killed | "
         + " | ".join(f"{'after' if done else 'before'}, {kind}" for kind, done in columns)
@@ -84,14 +85,14 @@ def counted(several: Iterable[FunctionCall]) -> Counter[str]:
     return counts
 
 
+def rounded_up(seconds: float) -> int:
+    """To the next step."""
+    return next((step for step in _STEPS if seconds <= step), math.ceil(seconds))
+
+
 def _survived(results: Sequence[Result]) -> str:
     survived = sum(not each.outcome.wrong for each in results)
     return f"{survived} of {len(results)}"
-
-
-def _within(results: Sequence[Result]) -> int:
-    slowest = max(each.outcome.seconds for each in results)
-    return next((step for step in _STEPS if slowest <= step), round(slowest))
 
 
 def _column(result: Result) -> tuple[Kind, bool]:
