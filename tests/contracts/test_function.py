@@ -4,7 +4,7 @@ What cannot agree:
 
 | in memory | in the sandbox | why |
 |---|---|---|
-| an update or a version fails when a test says so | only when its image is gone | AWS has more reasons to fail |
+| an update or a version fails when a test says so | only when its image is gone | AWS has more reasons |
 | a version falls asleep when it is told to | after 14 days without an invocation | stories need not wait |
 | `$LATEST` is never asleep | it sleeps as versions do | nobody invokes it, and updates do not mind |
 | errors are short | errors are in AWS's words | people read them; nothing is decided by them |
