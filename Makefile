@@ -107,6 +107,14 @@ docs: $(READY) ## draw again what documents show of the code
 	@$(RUN) docs.draw_costs
 
 SECONDS ?= 60
+.PHONY: kills
+kills: $(READY) ## kill the real deployer at each of its calls to AWS, and see the work completed (four minutes)
+	@$(RUN) tests.kills
+
+.PHONY: burst
+burst: $(READY) ## push 200 releases in a few seconds, and see where each of them ended
+	@$(RUN) tests.kills.burst
+
 .PHONY: fuzz
 fuzz: $(READY) ## throw what atheris makes at every entry for SECONDS in all; DRAW=1 writes the figures down
 	@$(RUN) tests.fuzz --seconds $(SECONDS) $(if $(DRAW),--draw)

@@ -1,4 +1,4 @@
-"""A trial: a release is pushed, the deployer's process is killed at a call; what came of it is looked at."""
+"""A trial: a release is pushed, the deployer is killed at a call, and what came of it is looked at."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import count
+from typing import Any
 
 from deployer.model import Phase
 from sandbox.account import Settings
@@ -26,6 +27,8 @@ FAST = Settings(update_seconds=0.0, retry_delays=(0.05, 0.05))
 CHECKS = '[{"path": "/health", "json": {"status": "ok"}, "tries": 1}]'
 ATTEMPTS = 3
 """How often Lambda runs an event that fails."""
+
+DEAD_LETTERS = ("DeployerDeadLettersUrl", "RuleDeadLettersUrl")
 
 
 class Kind(StrEnum):
@@ -72,8 +75,8 @@ class Outcome:
 
     kind: Kind
     kills: tuple[Kill, ...]
-    calls: tuple[str, ...]
-    """Names of all calls that came to the door, of all processes."""
+    calls: tuple[FunctionCall, ...]
+    """All that came to the door, of all processes."""
     killed_at: tuple[str, ...]
     completed_by: str
     seconds: float
@@ -113,12 +116,23 @@ class Deployer:
             return True
 
 
+def dead_letters(team: Team, sqs: Any) -> int:
+    """How many events the deployer, or EventBridge before it, gave up."""
+    asked = "ApproximateNumberOfMessages"
+    found = [
+        sqs.get_queue_attributes(QueueUrl=team.outputs[queue], AttributeNames=[asked])["Attributes"][asked]
+        for queue in DEAD_LETTERS
+    ]
+    return sum(int(number) for number in found)
+
+
 class Trials:
     """A stack in which releases are pushed and the deployer is killed. Sweeps come when asked for."""
 
     def __init__(self, sandbox: Sandbox, stack: str) -> None:
         self._sandbox = sandbox
-        self.team = Team(sandbox, stack, Checks=CHECKS)
+        # Trials fail on purpose, one after the other: the deployer must not hold itself for that.
+        self.team = Team(sandbox, stack, Checks=CHECKS, HoldAfterReverts="0")
         self._dynamodb, self._sqs = sandbox.client("dynamodb"), sandbox.client("sqs")
         schedule = self.team.physical("SweepSchedule")
         sandbox.client("events").disable_rule(Name=schedule)
@@ -129,52 +143,58 @@ class Trials:
         sandbox.watch(self.deployer.passes)
         # From the third on, every healthy release finds both marks and a way back.
         for _ in range(2):
-            outcome = self.run(Kind.HEALTHY)
-            if outcome.wrong:
-                raise AssertionError(f"an undisturbed release: {'; '.join(outcome.wrong)}")
+            self.calls(Kind.HEALTHY)
 
     def run(self, kind: Kind, *kills: Kill) -> Outcome:
         """Push a release of this kind, and kill the process of each attempt as planned."""
         revision = f"trial-{next(self._numbers)}"
         before, _ = self.team.where()
         image = self.team.build(revision, service(kind))
+        gives_up = len(kills) >= ATTEMPTS
+        letters = self._dead_letters() + gives_up
+        release = _Release(kind, revision, before, image.digest, letters)
         self.deployer.plan(kills)
         began = time.monotonic()
         self.team.upload(image)
         self._wait("the deployer to take up the push and be done")
         calls = list(self.deployer.calls)
-        release = _Release(kind, revision, before, image.digest, gives_up=len(kills) >= ATTEMPTS)
-        completed_by, sweeps = ("itself", "a retry")[bool(kills)], []
+        completed_by = "a retry" if kills else "itself"
         wrong = self._wrong(release, calls)
-        if release.gives_up:
-            # The lease outlives its holder until the holder's time would have been over.
-            sweeps, held = self._sweep(), self._lease()
+        if wrong and gives_up:
             completed_by = "a sweep"
-            if held:
+            calls += self._sweep()
+            if self._lease():
+                # It outlives its holder until Lambda would have ended that one; before, no sweep can help.
                 self._let_the_lease_run_out()
-                sweeps += self._sweep()
+                calls += self._sweep()
         elif wrong:
-            sweeps = self._sweep()
             completed_by = "a sweep"
+            calls += self._sweep()
         seconds = time.monotonic() - began
-        calls += sweeps
-        wrong = self._wrong(release, calls)
+        wrong = wrong and self._wrong(release, calls)
         if self.deployer.kills:
             wrong.append(f"it never came to {self.deployer.kills[0]}")
         return Outcome(
             kind,
             kills,
-            tuple(name(call) for call in calls),
+            tuple(calls),
             tuple(self.deployer.killed_at),
             completed_by,
             seconds,
             tuple(wrong),
         )
 
-    def sweep(self) -> list[str]:
-        """The calls of a sweep."""
+    def calls(self, kind: Kind) -> list[FunctionCall]:
+        """What a release of this kind calls. Raises AssertionError if it comes out wrong undisturbed."""
+        outcome = self.run(kind)
+        if outcome.wrong:
+            raise AssertionError(f"an undisturbed release, {kind}: {'; '.join(outcome.wrong)}")
+        return list(outcome.calls)
+
+    def sweep(self) -> list[FunctionCall]:
+        """What a sweep calls."""
         self.deployer.plan(())
-        return [name(call) for call in self._sweep()]
+        return self._sweep()
 
     # -- looking
 
@@ -187,7 +207,7 @@ class Trials:
         may_have_served = {release.before} | (set() if kind is Kind.UNHEALTHY else {digest})
         served = {self._digest(call) for call in calls if call.operation == "UpdateAlias"}
         facts = {
-            f"it is still open: {book.open}": not book.open,
+            f"{len(book.open)} are still open": not book.open,
             f"{len(ended)} deployments ended": len(ended) == 1,
             f"it ended {[each.phase for each in ended]}": [each.phase for each in ended] == [kind.ends],
             f"live and $LATEST are on {where}, not on {live}": where == (live, live),
@@ -198,23 +218,12 @@ class Trials:
             f"the mark live is on {tags.get('live')}": tags.get("live") == live,
             "the quarantine is wrong": bool(self.team.ledger.quarantine(digest))
             is (kind is not Kind.HEALTHY),
+            "the event was given up, or was not": self._dead_letters() == release.letters,
         }
-        return [problem for problem, right in facts.items() if not right] + self._given_up(release)
+        return [problem for problem, right in facts.items() if not right]
 
-    def _given_up(self, release: _Release) -> list[str]:
-        """Only an event whose every attempt died may wait in the dead-letter queue."""
-        return ["the event was given up"] if self.dead_letters() and not release.gives_up else []
-
-    def dead_letters(self) -> int:
-        """How many events the deployer gave up, since this was asked last."""
-        found = [
-            message
-            for queue in ("DeployerDeadLettersUrl", "RuleDeadLettersUrl")
-            for message in self._sqs.receive_message(
-                QueueUrl=self.team.outputs[queue], MaxNumberOfMessages=10, VisibilityTimeout=43_200
-            ).get("Messages", [])
-        ]
-        return len(found)
+    def _dead_letters(self) -> int:
+        return dead_letters(self.team, self._sqs)
 
     def _digest(self, call: FunctionCall) -> str:
         """What a version that `live` was pointed at is made of."""
@@ -264,7 +273,8 @@ class _Release:
     revision: str
     before: str
     digest: str
-    gives_up: bool
+    letters: int
+    """How many dead letters there are to be: one more than before, if every attempt dies."""
 
 
 @contextmanager
