@@ -416,33 +416,3 @@ def test_an_image_in_the_archive_is_no_way_back(stub: Stubber, ecr: Any) -> None
             "describe_images", {"imageDetails": [{"imageDigest": DIGEST, "imageStatus": status}]}
         )
         assert EcrRegistry(ecr, "app").present(DIGEST) is present
-
-
-CALLS = [
-    ("describe_images", lambda registry: registry.tagged("latest")),
-    ("describe_images", lambda registry: registry.present(DIGEST)),
-    ("batch_get_image", lambda registry: registry.artifact(DIGEST)),
-]
-
-
-@pytest.mark.parametrize(("operation", "call"), CALLS)
-def test_every_call_is_translated(stub: Stubber, ecr: Any, operation: str, call: Any) -> None:
-    registry = EcrRegistry(ecr, "app")
-    for code, status in (
-        ("ThrottlingException", 400),
-        ("ServerException", 500),
-        ("LimitExceededException", 400),
-    ):
-        stub.add_client_error(operation, code, "not now", status)
-        with pytest.raises(LookAgain, match="not now"):
-            call(registry)
-    stub.add_client_error(operation, "AccessDeniedException", "not ever", 400)
-    with pytest.raises(Refused, match="not ever"):
-        call(registry)
-
-
-def test_a_link_that_is_not_given_now_means_look_again(stub: Stubber, ecr: Any) -> None:
-    gives_manifest(stub, manifest_of())
-    stub.add_client_error("get_download_url_for_layer", "ServerException", "not now", 500)
-    with pytest.raises(LookAgain, match="not now"):
-        EcrRegistry(ecr, "app").artifact(DIGEST)
