@@ -134,12 +134,16 @@ class Controller:
         All commands raise `Senseless` when they make no sense as things are, and are followed once however
         often the same request comes.
         """
-        command = self._follow(asked, lambda book, now: orders.hold(asked, book, now), self.ledger.hold)
+        command = self._follow(
+            "hold", asked, lambda book, now: orders.hold(asked, book, now), self.ledger.hold
+        )
         return _hold_of(command)
 
     def resume(self, asked: Asked) -> Hold:
         """Lift the hold, and take up what was pushed meanwhile."""
-        command = self._follow(asked, lambda book, now: orders.resume(asked, book, now), self.ledger.resume)
+        command = self._follow(
+            "resume", asked, lambda book, now: orders.resume(asked, book, now), self.ledger.resume
+        )
         self.sweep()
         return _hold_of(command)
 
@@ -147,7 +151,10 @@ class Controller:
         """Turn round the deployment that is under way, and see to it that it ends."""
         return self._see_to(
             self._follow(
-                asked, lambda book, now: orders.abort(asked, book, now, deployment), self.ledger.abort
+                "abort",
+                asked,
+                lambda book, now: orders.abort(asked, book, now, deployment),
+                self.ledger.abort,
             )
         )
 
@@ -163,7 +170,7 @@ class Controller:
             if same.source is source and same.image == image and self.ledger.command(asked.request) is None:
                 self.settle()
                 return self.ledger.find(same.id) or same
-        return self._see_to(self._follow(asked, decide, self.ledger.ask))
+        return self._see_to(self._follow(source.value, asked, decide, self.ledger.ask))
 
     def rollback(self, asked: Asked, to: str | Image | None) -> Deployment:
         """Take users back, and hold deployments. `to` is the number of a version, an image that was live, or
@@ -176,7 +183,7 @@ class Controller:
             named = to is not None
             return orders.rollback(asked, book, now, live, target, quarantine=quarantine, named=named)
 
-        return self._see_to(self._follow(asked, decide, self.ledger.ask))
+        return self._see_to(self._follow("rollback", asked, decide, self.ledger.ask))
 
     def _target(self, live: Version, to: str | Image | None) -> Version | None:
         history = self.ledger.history(_REMEMBERED)
@@ -195,11 +202,19 @@ class Controller:
             raise Senseless(f"there is no version {number} to go back to: {error}") from error
 
     def _follow(
-        self, asked: Asked, decide: Callable[[Book, datetime], Command], write: Callable[[Command], bool]
+        self,
+        verb: str,
+        asked: Asked,
+        decide: Callable[[Book, datetime], Command],
+        write: Callable[[Command], bool],
     ) -> Command:
         """Decide a command and write it down, or find that its request was followed before."""
         for _ in range(_DECISIONS):
             known = self.ledger.command(asked.request)
+            if known and known.verb != verb:
+                raise Senseless(
+                    f"request {asked.request} was to {known.verb}: give this command an id of its own"
+                )
             if known:
                 self.journal.note(f"request {asked.request} to {known.verb} was followed before")
                 return known

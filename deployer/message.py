@@ -131,7 +131,14 @@ def _way_back(situation: Situation | None, alarm: Alarm, deployer: str, placehol
         )
     if by.phase not in (Phase.SUCCEEDED, Phase.STUCK):
         return "Next: wait for its end. It comes as a message of its own; what fails is put back by itself."
-    back = _command(deployer, command="rollback", by="YOUR NAME", because=f"alarm {alarm.name}"[:100])
+    # Pasted twice, by two people perhaps, it is one wish, and does not go back twice.
+    back = _command(
+        deployer,
+        command="rollback",
+        by="YOUR NAME",
+        because=f"alarm {alarm.name}"[:100],
+        request=f"{by.id}-back",
+    )
     return (
         "Next: if the release is to blame, take users back to the last good version, and hold deployments:\n"
         f"{back}\nThen push a fix, and resume."
@@ -244,7 +251,9 @@ def _next(deployment: Deployment, deployer: str) -> str:
                 f"Deployments are held, so that no push undoes this. With the fix pushed, resume:\n{resume}"
             )
         case Phase.REVERTED if deployment.source is Source.ROLLBACK:
-            return "Next: name another version, or push a fix."
+            return (
+                f"Next: name another version; or push a fix, and resume, for deployments are held:\n{resume}"
+            )
         case Phase.REVERTED if deployment.source is Source.CONFIGURATION:
             return (
                 "Next: put the settings right where they come from (template.yaml). Until then each new "

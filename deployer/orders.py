@@ -62,6 +62,9 @@ def abort(asked: Asked, book: Book, now: datetime, deployment: str | None) -> Co
         raise Senseless(f"deployment {deployment} is not under way; {going.id} ({going.image}) is")
     if going.phase is Phase.REVERTING:
         raise Senseless(f"deployment {going.id} is on its way back already: {going.because}")
+    before = next((each.asked for each in book.aborts if each.deployment == going.id), None)
+    if before:
+        raise Senseless(f"{before.by} has aborted deployment {going.id} already: {before.because}")
     return Command("abort", asked, now, deployment=going.id)
 
 

@@ -43,7 +43,8 @@ def main(words: list[str]) -> int:
         right = team.where() == (digests[-1], digests[-1])
         untold = len(team.ledger.look().notices)
     told = ", ".join(f"{number} {phase}" for phase, number in sorted(ends.items()))
-    line = f"{pushes} pushes: {told}. Live is {'the last one' if right else '**another one**'}; {untold} not told yet.\n"
+    live = "the last one" if right else "**another one**"
+    line = f"{pushes} pushes: {told}. Live is {live}; {untold} not told yet.\n"
     tables.write("burst", line, by="make burst")
     sys.stdout.write(line)
     return 0 if right and not untold else 1

@@ -244,7 +244,7 @@ def test_a_request_that_was_for_something_else_says_so() -> None:
     asked = world.asked("alice", "incident 42")
     world.controller().hold(asked)
 
-    with pytest.raises(Senseless, match="was to hold, not about a deployment"):
+    with pytest.raises(Senseless, match="was to hold: give this command an id of its own"):
         world.controller().rollback(asked, None)
 
 

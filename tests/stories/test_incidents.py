@@ -821,3 +821,25 @@ def test_an_invocation_that_lambda_delivered_twice_changes_nothing_once_the_othe
     assert "UpdateFunctionCode" in world.function.calls
     assert "PublishVersion" not in world.function.calls
     assert "another deployer has taken over; leaving everything to it" in world.journal.notes
+
+
+def test_of_200_pushes_the_newest_is_live_and_all_are_accounted_for() -> None:
+    """`make burst` does it with real processes."""
+    # given: all pushed, and noted, before the first deployer gets to work
+    world = World()
+    pushed = []
+    for number in range(200):
+        world.registry.put(image(f"push {number}"))
+        pushed.append(world.request(f"push {number}"))
+        world.ledger.request(pushed[-1])
+        world.clock.sleep(0.02)
+
+    # when: their events arrive, the last one first
+    for request in reversed(pushed):
+        world.deliver(request)
+
+    # then
+    ends = [world.outcome(request).phase for request in pushed]
+    assert ends == [Phase.SUPERSEDED] * 199 + [Phase.SUCCEEDED]
+    assert world.function.live_image == image("push 199")
+    assert len(world.notifier.sent) == 200
