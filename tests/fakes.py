@@ -268,7 +268,8 @@ class FakeFunction:
     # -- what people do, and what happens by itself
 
     def update_by_hand(self, image: Image) -> None:
-        self.update_code(image, self.architecture, self.latest().revision)
+        """Whoever does not name the architecture gets Lambda's default."""
+        self.update_code(image, "x86_64", self.latest().revision)
 
     def configure(self, configuration: Configuration) -> None:
         """By somebody's hand, or by CloudFormation: an update like any other."""
@@ -309,7 +310,6 @@ class FakeFunction:
 
     def _begin_update(self) -> None:
         self.revision += 1
-        self.failed = ""
         if self.code in self.never_updates:
             self._done_at = datetime.max.replace(tzinfo=UTC)
         else:

@@ -312,38 +312,3 @@ def test_a_version_that_cannot_be_invoked_yet_means_look_again(
     stub.add_client_error("invoke", code, "The function is currently in the following state: Pending", status)
     with pytest.raises(LookAgain, match="Pending"):
         function.invoke("8", b"{}")
-
-
-# -- what Lambda refuses
-
-CALLS = [
-    ("get_function", lambda function: function.latest()),
-    ("get_function", lambda function: function.version("7")),
-    ("get_function", lambda function: function.live()),
-    ("get_alias", lambda function: function.live_revision("7")),
-    ("update_function_code", lambda function: function.update_code(IMAGE, "x86_64", "revision-1")),
-    ("publish_version", lambda function: function.publish(IMAGE, "revision-1")),
-    ("update_alias", lambda function: function.point_live("7", "revision-1")),
-    ("invoke", lambda function: function.invoke("live", b"{}")),
-]
-
-
-@pytest.mark.parametrize(("operation", "call"), CALLS)
-def test_every_call_is_translated(function: LambdaFunction, stub: Stubber, operation: str, call: Any) -> None:
-    for code, status in (
-        ("TooManyRequestsException", 429),
-        ("ResourceConflictException", 409),
-        ("PreconditionFailedException", 412),
-        ("ServiceException", 500),
-    ):
-        stub.add_client_error(operation, code, "not now", status)
-        with pytest.raises(LookAgain, match="not now"):
-            call(function)
-    for code, status in (
-        ("AccessDeniedException", 403),
-        ("InvalidParameterValueException", 400),
-        ("ResourceNotFoundException", 404),
-    ):
-        stub.add_client_error(operation, code, "not ever", status)
-        with pytest.raises(Refused, match=f"{code}: not ever"):
-            call(function)

@@ -11,7 +11,6 @@ from botocore.stub import ANY, Stubber
 
 from deployer.aws.notifier import SnsNotifier
 from deployer.model import Message
-from deployer.ports import LookAgain, Refused
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:people"
 CHAT = "arn:aws:sns:us-east-1:123456789012:chat"
@@ -62,18 +61,6 @@ def test_a_body_that_is_too_large_is_cut_and_still_delivered(sns: Stubber, sns_c
     assert bodies[0].endswith("…")
 
 
-def test_a_throttled_message_is_tried_again_later(sns: Stubber, sns_client: Any) -> None:
-    sns.add_client_error("publish", "Throttled", "Rate exceeded", 429)
-    with pytest.raises(LookAgain, match="Rate exceeded"):
-        SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "b", "thread-1"))
-
-
-def test_a_topic_that_is_gone_says_so(sns: Stubber, sns_client: Any) -> None:
-    sns.add_client_error("publish", "NotFound", "Topic does not exist", 404)
-    with pytest.raises(Refused, match="Publish: NotFound: Topic does not exist"):
-        SnsNotifier(sns_client, TOPIC, CHAT).send(Message("s", "b", "thread-1"))
-
-
 def test_a_chat_channel_gets_what_amazon_q_developer_understands(sns: Stubber, sns_client: Any) -> None:
     told: list[str] = []
 
@@ -89,10 +76,3 @@ def test_a_chat_channel_gets_what_amazon_q_developer_understands(sns: Stubber, s
     assert (note["version"], note["source"]) == ("1.0", "custom")
     assert note["content"]["textType"] == "client-markdown"
     assert note["metadata"]["threadId"] == "thread-1"
-
-
-def test_a_chat_topic_that_is_gone_says_so(sns: Stubber, sns_client: Any) -> None:
-    sns.add_client_error("publish", "NotFound", "Topic does not exist", 404)
-
-    with pytest.raises(Refused, match="Publish: NotFound"):
-        SnsNotifier(sns_client, TOPIC, CHAT).chat(Message("s", "b", "thread-1"))

@@ -1,4 +1,7 @@
-"""What was pushed, read with distrust. Ordinary images come from the sandbox, odd ones from a Stubber."""
+"""What was pushed, read with distrust. Ordinary images come from the sandbox, odd ones from a Stubber.
+
+What every registry does is in tests/contracts/test_registry.py.
+"""
 
 from __future__ import annotations
 
@@ -73,12 +76,6 @@ def test_an_image_tells_its_architecture_size_and_revision(pushed: Pushed) -> No
     assert found.size > 0
 
 
-def test_an_image_without_a_revision_is_an_image(pushed: Pushed) -> None:
-    found = pushed.registry.artifact(pushed.push(pushed.image()))
-    assert found
-    assert (found.architecture, found.revision, found.problem) == ("x86_64", None, None)
-
-
 def test_what_buildx_pushes_with_provenance_is_an_index_with_an_attestation_in_it(pushed: Pushed) -> None:
     index = images.index(pushed.image())
     digest = pushed.push(index, "latest")
@@ -87,60 +84,6 @@ def test_what_buildx_pushes_with_provenance_is_an_index_with_an_attestation_in_i
     assert pushed.registry.artifact(attestation) == Artifact(
         ArtifactKind.OTHER, "application/vnd.in-toto+json"
     )
-
-
-def test_a_tag_is_a_way_to_find_a_digest(pushed: Pushed) -> None:
-    first, second = pushed.image(), pushed.image(labels={"release": "2"})
-    pushed.push(first, "latest")
-    assert pushed.registry.tagged("latest") == first.digest
-    pushed.push(second, "latest")
-    assert pushed.registry.tagged("latest") == second.digest
-    assert pushed.registry.tagged("stable") is None
-
-
-def test_a_mark_goes_from_one_image_to_another_and_takes_no_other_tag_along(pushed: Pushed) -> None:
-    first = pushed.push(pushed.image(), "git-1")
-    second = pushed.push(pushed.image(labels={"release": "2"}), "git-2")
-
-    pushed.registry.mark(first, "live")
-    pushed.registry.mark(second, "live")
-    pushed.registry.mark(second, "live")
-
-    assert pushed.registry.tagged("live") == second
-    assert (pushed.registry.tagged("git-1"), pushed.registry.tagged("git-2")) == (first, second)
-
-
-def test_whatever_somebody_put_a_mark_on_can_be_marked_too(pushed: Pushed) -> None:
-    digest = pushed.push(images.index(pushed.image()), "live")
-
-    pushed.registry.mark(digest, "previous")
-
-    assert pushed.registry.tagged("previous") == digest
-
-
-def test_what_is_gone_cannot_be_marked(pushed: Pushed) -> None:
-    with pytest.raises(Refused, match="cannot be tagged live: it is not in the repository"):
-        pushed.registry.mark(DIGEST, "live")
-
-
-def test_a_tag_that_may_not_move_is_not_moved(pushed: Pushed) -> None:
-    first = pushed.push(pushed.image(), "live")
-    second = pushed.push(pushed.image(labels={"release": "2"}), "git-2")
-    pushed.client.put_image_tag_mutability(repositoryName=pushed.name, imageTagMutability="IMMUTABLE")
-
-    with pytest.raises(Refused, match="PutImage: ImageTagAlreadyExistsException"):
-        pushed.registry.mark(second, "live")
-
-    assert pushed.registry.tagged("live") == first
-
-
-def test_an_image_that_was_deleted_is_gone(pushed: Pushed) -> None:
-    digest = pushed.push(pushed.image(), "latest")
-    assert pushed.registry.present(digest)
-    pushed.client.batch_delete_image(repositoryName=pushed.name, imageIds=[{"imageDigest": digest}])
-    assert not pushed.registry.present(digest)
-    assert pushed.registry.artifact(digest) is None
-    assert pushed.registry.tagged("latest") is None
 
 
 def test_a_repository_that_is_not_there_is_said_to_be_missing(aws: Callable[[str], Any]) -> None:
@@ -473,33 +416,3 @@ def test_an_image_in_the_archive_is_no_way_back(stub: Stubber, ecr: Any) -> None
             "describe_images", {"imageDetails": [{"imageDigest": DIGEST, "imageStatus": status}]}
         )
         assert EcrRegistry(ecr, "app").present(DIGEST) is present
-
-
-CALLS = [
-    ("describe_images", lambda registry: registry.tagged("latest")),
-    ("describe_images", lambda registry: registry.present(DIGEST)),
-    ("batch_get_image", lambda registry: registry.artifact(DIGEST)),
-]
-
-
-@pytest.mark.parametrize(("operation", "call"), CALLS)
-def test_every_call_is_translated(stub: Stubber, ecr: Any, operation: str, call: Any) -> None:
-    registry = EcrRegistry(ecr, "app")
-    for code, status in (
-        ("ThrottlingException", 400),
-        ("ServerException", 500),
-        ("LimitExceededException", 400),
-    ):
-        stub.add_client_error(operation, code, "not now", status)
-        with pytest.raises(LookAgain, match="not now"):
-            call(registry)
-    stub.add_client_error(operation, "AccessDeniedException", "not ever", 400)
-    with pytest.raises(Refused, match="not ever"):
-        call(registry)
-
-
-def test_a_link_that_is_not_given_now_means_look_again(stub: Stubber, ecr: Any) -> None:
-    gives_manifest(stub, manifest_of())
-    stub.add_client_error("get_download_url_for_layer", "ServerException", "not now", 500)
-    with pytest.raises(LookAgain, match="not now"):
-        EcrRegistry(ecr, "app").artifact(DIGEST)
