@@ -165,11 +165,6 @@ class Controller:
             quarantine = self.ledger.quarantine(image.digest)
             return orders.deploy(asked, book, now, image, source, passes=passes, quarantine=quarantine)
 
-        # Whoever lost patience with a command gives it again: while it is open, it is still the same wish.
-        for same in self.ledger.look().open:
-            if same.source is source and same.image == image and self.ledger.command(asked.request) is None:
-                self.settle()
-                return self.ledger.find(same.id) or same
         return self._see_to(self._follow(source.value, asked, decide, self.ledger.ask))
 
     def rollback(self, asked: Asked, to: str | Image | None) -> Deployment:

@@ -257,7 +257,8 @@ def _next(deployment: Deployment, deployer: str) -> str:
         case Phase.REVERTED if deployment.source is Source.CONFIGURATION:
             return (
                 "Next: put the settings right where they come from (template.yaml). Until then each new "
-                "release is verified with them, too."
+                "release is verified with them, too. If they were not to blame, have the live image deployed "
+                f"with them again:\n{again}"
             )
         case Phase.REVERTED:
             return (

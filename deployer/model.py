@@ -227,6 +227,11 @@ class Deployment:
         return self.timeline[-1].at if self.timeline else self.requested_at
 
     @property
+    def passes_any_hold(self) -> bool:
+        """A rollback implies a hold, so none is in its way."""
+        return self.source is Source.ROLLBACK
+
+    @property
     def because(self) -> str:
         """Why it is in its present phase."""
         return self.timeline[-1].because if self.timeline else ""
@@ -274,7 +279,7 @@ class Command:
     at: datetime
     deployment: str | None = None  # the id of the deployment that it asks for, or turns round
     hold: Hold | None = None  # the hold that it sets or lifts
-    wish: Deployment | None = None  # the deployment that it asks for, before it is noted; not kept with it
+    wish: Deployment | None = None  # the deployment that it asks for, if it is a new one; not kept with it
 
 
 @dataclass(frozen=True)
@@ -351,7 +356,7 @@ class Conclusion:
     deployment: Deployment
     settled: str | None = None  # the release tag's digest that need not be looked at again
     configured: str | None = None  # the configuration that need not be looked at again
-    quarantined: bool = False  # its digest is bad: the image was seen to fail
+    quarantine: Quarantine | None = None  # its digest is bad: the image was seen to fail
     pardoned: bool = False  # its digest is not bad: what is live has passed its checks, whatever was before
     reverts: int = 0  # in a row, this one included
     hold: Hold | None = None  # so many that deployments hold themselves

@@ -43,9 +43,14 @@ def hold(asked: Asked, book: Book, now: datetime) -> Command:
 
 
 def resume(asked: Asked, book: Book, now: datetime) -> Command:
-    """Lift the hold that is there now, and no later one. Raises `Senseless` if there is none."""
+    """Lift the hold that is there now, and no later one. Raises `Senseless` if there is none, or while a
+    rollback needs it."""
     if book.hold is None:
         raise Senseless("nothing is held, so there is nothing to resume")
+    if back := _rollback_in(book):
+        raise Senseless(
+            f"deployment {back.id} takes users back to version {back.version}: resume when it has ended"
+        )
     return Command("resume", asked, now, hold=book.hold)
 
 
@@ -87,6 +92,10 @@ def deploy(
         raise Senseless(f"{_held(book.hold)}. Resume first, or name the hold to pass it: {book.hold.id}")
     if book.hold and passes != book.hold.id:
         raise Senseless(f"{_held(book.hold)}, and that hold is {book.hold.id}, not {passes}")
+    for same in book.open:
+        # Whoever lost patience gives the command again: while it is open, it is still the same wish.
+        if (same.source, same.image, same.passes) == (source, image, passes):
+            return Command(source.value, asked, now, deployment=same.id)
     if quarantine and source is not Source.RETRY:
         raise Senseless(f"{_quarantined(image, quarantine)}. Retry it if it was not to blame")
     deployment = Deployment(
@@ -113,16 +122,20 @@ def rollback(
     are on it, or if it is not clear what is to be left.
     """
     going = rollout.underway(book)
-    back = next((each for each in book.open if each.source is Source.ROLLBACK), None)
-    if back:
+    if back := _rollback_in(book):
         raise Senseless(f"a rollback to version {back.version} is under way already: deployment {back.id}")
     if going and not named:
         raise Senseless(
             f"deployment {going.id} ({going.image}) is under way and in {going.phase}: abort it, "
-            "wait for its end, or say which version users are to be on"
+            "wait for its end, or say which other version users are to be on"
         )
     if target is None:
         raise Senseless(f"what was live before version {live.number} is not known: say which version")
+    if target.number == live.number and going:
+        raise Senseless(
+            f"users are on version {live.number}, and deployment {going.id} ({going.image}) is under way: "
+            "abort it, and hold, to keep them there"
+        )
     if target.number == live.number:
         raise Senseless(f"users are on version {live.number} already")
     if quarantine:
@@ -135,7 +148,6 @@ def rollback(
         now,
         by=asked.by,
         why=asked.because,
-        passes=held.id,
         leaving=None if named else live.number,
         version=target.number,
     )
@@ -161,6 +173,10 @@ def version_of(image_digest: str, history: Sequence[Deployment]) -> str | None:
         ),
         None,
     )
+
+
+def _rollback_in(book: Book) -> Deployment | None:
+    return next((each for each in book.open if each.source is Source.ROLLBACK), None)
 
 
 def _before(number: str, history: Sequence[Deployment]) -> Version | None:

@@ -151,8 +151,8 @@ class Ledger(Protocol):
         """The command with this request's id, if one was followed."""
 
     def ask(self, command: Command) -> bool:
-        """Note the deployment that the command asks for, and set its hold if there is none. False if the
-        deployment was noted before. Raises `AskedBefore`."""
+        """Note the deployment that the command asks for, unless it joins one, and set its hold if there is
+        none. False if that deployment was noted before. Raises `AskedBefore`."""
 
     def hold(self, command: Command) -> bool:
         """Set the command's hold. False if deployments are held already. Raises `AskedBefore`."""

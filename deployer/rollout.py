@@ -41,6 +41,7 @@ from deployer.model import (
     Moment,
     Notice,
     Phase,
+    Quarantine,
     Source,
     UpdateStatus,
     Verdict,
@@ -411,7 +412,7 @@ def _reject(view: View, because: str) -> Step:
 def _turned_away(view: View) -> str | None:
     """Why a person has to speak first, if so."""
     source, hold = view.deployment.source, view.hold
-    if hold and view.deployment.passes != hold.id:
+    if hold and not passes(view.deployment, hold):
         then = "what the release tag points at then is taken up on resume"
         if source in ASKED:
             then = f"resume and ask again, or name the hold to pass it: {hold.id}"
@@ -675,7 +676,7 @@ def advance(view: View, step: Step) -> Deployment:
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,
             # Also when something else turned it round: an abort, a person who moved live.
-            blamed=deployment.blamed or step.blames or _failed_a_check(deployment),
+            blamed=deployment.blamed or step.blames or bool(_failed_checks(deployment)),
             no_way_back=step.no_way_back,
             aborted=deployment.aborted or (view.abort is not None and deployment.phase in _CAN_BE_ABORTED),
             updates=0,
@@ -683,6 +684,11 @@ def advance(view: View, step: Step) -> Deployment:
         step,
         view.now,
     )
+
+
+def passes(deployment: Deployment, hold: Hold) -> bool:
+    """May it begin under this hold?"""
+    return deployment.passes_any_hold or deployment.passes == hold.id
 
 
 def begins(deployment: Deployment, phase: Phase) -> bool:
@@ -707,7 +713,7 @@ def blinded(deployment: Deployment, refusal: str, at: datetime) -> Deployment:
             deployment,
             ending=step.ending or deployment.ending,
             live=None,
-            blamed=deployment.blamed or _failed_a_check(deployment),
+            blamed=deployment.blamed or bool(_failed_checks(deployment)),
             updates=0,
         ),
         step,
@@ -715,9 +721,10 @@ def blinded(deployment: Deployment, refusal: str, at: datetime) -> Deployment:
     )
 
 
-def _failed_a_check(deployment: Deployment) -> bool:
+def _failed_checks(deployment: Deployment) -> list[Verdict]:
+    """What the image itself was seen to answer wrongly."""
     verdicts = (deployment.verification, deployment.confirmation)
-    return any(verdict is not None and not verdict.healthy for verdict in verdicts)
+    return [verdict for verdict in verdicts if verdict is not None and not verdict.healthy]
 
 
 def move(deployment: Deployment, step: Step, at: datetime) -> Deployment:
@@ -766,7 +773,7 @@ def conclude(deployment: Deployment, book: Book, limits: Limits, now: datetime) 
         deployment,
         settled=deployment.image.digest if _settles(deployment, held=held) else None,
         configured=deployment.configuration if _configures(deployment, held=held) else None,
-        quarantined=_failed(deployment) and deployment.blamed and deployment.source not in _JUDGE_NO_IMAGE,
+        quarantine=_quarantine(deployment),
         pardoned=succeeded,
         reverts=reverts,
         hold=hold,
@@ -775,6 +782,15 @@ def conclude(deployment: Deployment, book: Book, limits: Limits, now: datetime) 
 
 # An image that was live has passed its checks. If it fails now, perhaps with other settings, it has no blame.
 _JUDGE_NO_IMAGE = frozenset({Source.CONFIGURATION, Source.ROLLBACK})
+
+
+def _quarantine(deployment: Deployment) -> Quarantine | None:
+    """Only for an image that was seen to fail: in what it answered, or by what Lambda said of it."""
+    if not _failed(deployment) or not deployment.blamed or deployment.source in _JUDGE_NO_IMAGE:
+        return None
+    answered = next((str(verdict) for verdict in _failed_checks(deployment)), None)
+    because = answered or deployment.failure or deployment.because
+    return Quarantine(deployment.image.digest, deployment.id, because)
 
 
 def _failed(deployment: Deployment) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from deployer.model import Asked, Command, Deployment, Hold, Image, Moment, Phase, Source
+from deployer.model import Asked, Command, Deployment, Hold, Image, Moment, Phase, Quarantine, Source
 from deployer.ports import Lease, Ledger
 
 NOW = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -25,6 +25,7 @@ def moved(made: Deployment, phase: Phase, because: str = "GET /health answered 5
     return replace(made, phase=phase, timeline=(*made.timeline, moment))
 
 
+BAD = Quarantine(DIGEST, deployment().id, "GET /health answered 503")
 HOLD = Hold("ana", "the database is being moved", NOW, "hold-1")
 
 

@@ -386,7 +386,8 @@ class FakeLedger:
 
     def record(self, lease: Lease, deployment: Deployment, *, begins: bool = False) -> None:
         self._fence(lease, begins=begins)
-        if begins and self.book.hold and self.book.hold.id != deployment.passes:
+        stopped = self.book.hold and not deployment.passes_any_hold and self.book.hold.id != deployment.passes
+        if begins and stopped:
             raise LookAgain(f"{deployment.id} cannot begin: a hold came in between, or the lease is lost")
         if not any(d.id == deployment.id for d in self.book.open):
             raise LookAgain(f"{deployment.id} is not open any more: it ended, or was never requested")
@@ -416,9 +417,8 @@ class FakeLedger:
         )
         self.ended[deployment.id] = deployment
         digest = deployment.image.digest
-        if conclusion.quarantined:
-            because = deployment.failure or deployment.because
-            self.quarantined[digest] = Quarantine(digest, deployment.id, because)
+        if conclusion.quarantine:
+            self.quarantined[digest] = conclusion.quarantine
         if conclusion.pardoned:
             self.quarantined.pop(digest, None)
 
@@ -441,7 +441,7 @@ class FakeLedger:
 
     def ask(self, command: Command) -> bool:
         self._first(command)
-        if command.wish is None or not self.request(command.wish):
+        if command.wish and not self.request(command.wish):
             return False
         self.book = replace(self.book, hold=self.book.hold or command.hold)
         return self._keep(command)

@@ -201,9 +201,8 @@ class DynamoLedger:
             self._delete(self._now, f"abort#{deployment.id}"),
             self._put(self._now, f"notice#{deployment.id}", {**item, "tries": 0}),
         ]
-        if conclusion.quarantined:
-            bad = Quarantine(digest, deployment.id, deployment.failure or deployment.because)
-            writes.append(self._put(self._quarantine, digest, quarantine_item(bad)))
+        if conclusion.quarantine:
+            writes.append(self._put(self._quarantine, digest, quarantine_item(conclusion.quarantine)))
         if conclusion.pardoned:
             writes.append(self._delete(self._quarantine, digest))
         if 0 in self._write(*writes):
@@ -237,11 +236,9 @@ class DynamoLedger:
         return command_from(item) if item else None
 
     def ask(self, command: Command) -> bool:
-        """Note the deployment that the command asks for, and set its hold if there is none. False if the
-        deployment was noted before. Raises `AskedBefore`."""
-        if command.wish is None:
-            raise ValueError(f"a command to {command.verb} asks for no deployment")
-        writes = self._new(command.wish)
+        """Note the deployment that the command asks for, unless it joins one, and set its hold if there is
+        none. False if that deployment was noted before. Raises `AskedBefore`."""
+        writes = self._new(command.wish) if command.wish else []
         if command.hold:
             unless_held = "SET #hold = if_not_exists(#hold, :hold)"
             writes.append(self._change_state(unless_held, _held_by(command)))
@@ -363,7 +360,7 @@ class DynamoLedger:
                 "ConditionExpression": "lease_token = :token",
             }
         }
-        if begins:
+        if begins and not begins.passes_any_hold:
             check["ConditionCheck"]["ConditionExpression"] += (
                 " AND (attribute_not_exists(#hold) OR #hold.#id = :passes)"
             )

@@ -24,7 +24,7 @@ from deployer.model import (
 )
 from deployer.ports import Lease, LeaseLost, LookAgain, Refused
 from sandbox.server import Sandbox
-from tests.deployments import DIGEST, HOLD, NOW, command, deployment, lease
+from tests.deployments import BAD, DIGEST, HOLD, NOW, command, deployment, lease
 
 # -- the lease, and requests
 
@@ -98,7 +98,7 @@ def test_two_services_in_one_table_know_nothing_of_each_other(
 ) -> None:
     other = DynamoLedger(dynamodb, table, "shuking-staging")
     ledger.request(deployment())
-    ledger.end(lease(ledger), Conclusion(deployment(1, Phase.REVERTED), settled=DIGEST, quarantined=True))
+    ledger.end(lease(ledger), Conclusion(deployment(1, Phase.REVERTED), settled=DIGEST, quarantine=BAD))
     ledger.hold(command("hold", hold=HOLD))
     assert other.look() == Book()
     assert other.history(10) == []

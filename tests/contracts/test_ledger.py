@@ -19,12 +19,11 @@ from deployer.model import (
     Image,
     Notice,
     Phase,
-    Quarantine,
     Verdict,
 )
 from deployer.ports import AskedBefore, LeaseLost, Ledger, LookAgain
 from tests import fakes
-from tests.deployments import DIGEST, HOLD, NOW, command, deployment, lease, moved
+from tests.deployments import BAD, DIGEST, HOLD, NOW, command, deployment, lease, moved
 from tests.fakes import FakeLedger
 
 
@@ -165,7 +164,7 @@ def test_a_deployer_that_was_overtaken_writes_nothing(ledger: Ledger) -> None:
     with pytest.raises(LeaseLost):
         ledger.record(paused, deployment(1, Phase.UPDATING))
     with pytest.raises(LeaseLost):
-        ledger.end(paused, Conclusion(deployment(1, Phase.REJECTED), settled=DIGEST, quarantined=True))
+        ledger.end(paused, Conclusion(deployment(1, Phase.REJECTED), settled=DIGEST, quarantine=BAD))
     with pytest.raises(LeaseLost):
         ledger.end(paused, Conclusion(deployment(1, Phase.REJECTED)))
 
@@ -238,7 +237,7 @@ def test_an_end_is_everything_at_once(ledger: Ledger) -> None:
     ended = moved(reverting, Phase.REVERTED, "users are on version 6")
 
     # when
-    ledger.end(lease(ledger), Conclusion(ended, settled=DIGEST, quarantined=True))
+    ledger.end(lease(ledger), Conclusion(ended, settled=DIGEST, quarantine=BAD))
 
     # then
     assert ledger.look() == Book(
@@ -246,7 +245,7 @@ def test_an_end_is_everything_at_once(ledger: Ledger) -> None:
     )
     assert ledger.history(10) == [ended]
     assert ledger.find(ended.id) == ended
-    assert ledger.quarantine(DIGEST) == Quarantine(DIGEST, ended.id, "GET /health answered 503")
+    assert ledger.quarantine(DIGEST) == BAD
 
 
 def test_an_end_that_settles_nothing_leaves_the_last_settled_digest(ledger: Ledger) -> None:
@@ -263,11 +262,11 @@ def test_ending_twice_is_ending_once(ledger: Ledger) -> None:
     # given: an end whose answer was lost, and whose message was delivered by somebody meanwhile
     ledger.request(deployment())
     held, ended = lease(ledger), deployment(1, Phase.REVERTED)
-    ledger.end(held, Conclusion(ended, settled=DIGEST, quarantined=True))
+    ledger.end(held, Conclusion(ended, settled=DIGEST, quarantine=BAD))
     ledger.sent(Notice(ended))
 
     # when
-    ledger.end(held, Conclusion(ended, settled=DIGEST, quarantined=True))
+    ledger.end(held, Conclusion(ended, settled=DIGEST, quarantine=BAD))
 
     # then: nobody is told twice
     assert ledger.look() == Book(settled=DIGEST, leased_to="first")
@@ -342,7 +341,7 @@ def test_a_hold_stays_until_it_is_lifted_whoever_has_the_lease(ledger: Ledger) -
 def test_a_digest_that_went_live_after_all_is_in_quarantine_no_more(ledger: Ledger) -> None:
     held = lease(ledger)
     ledger.request(deployment(1))
-    ledger.end(held, Conclusion(deployment(1, Phase.STUCK), settled=DIGEST, quarantined=True))
+    ledger.end(held, Conclusion(deployment(1, Phase.STUCK), settled=DIGEST, quarantine=BAD))
     assert ledger.quarantine(DIGEST)
     ledger.request(deployment(2))
     ledger.end(held, Conclusion(deployment(2, Phase.SUCCEEDED), settled=DIGEST, pardoned=True))

@@ -11,9 +11,9 @@ who wrote under which lease. What a person did by hand is exempt; what the deplo
   away, says where `$LATEST` is.
 * **S3** No deployment of a digest in quarantine begins or moves `live`, unless a person asked for it; and a
   digest that was seen to fail is in quarantine.
-* **S4** Under a hold no deployment begins but one that a person asked for and that names it. (One that is
-  under way ends.) A rollback holds; so does the third deployment in a row that did not stay. A deployment
-  whose abort was seen does not succeed.
+* **S4** Under a hold no deployment begins but one that a person asked for and that names it, or a rollback,
+  which holds itself. (One that is under way ends.) A rollback holds; so does the third deployment in a row
+  that did not stay. A deployment whose abort was seen does not succeed.
 * **S5** A lease goes to another deployer only when its holder is dead, has given it back, or has stood still
   longer than Lambda lets it live; and only its holder gives it back. Nothing is written to the ledger for a
   deployment but under the newest lease. The function is changed only by who has a lease, and only as its
@@ -122,7 +122,8 @@ def _no_digest_in_quarantine_begins(record: Record, call: Call, answer: Any) -> 
 def _nothing_begins_under_a_hold(record: Record, call: Call, answer: Any) -> Broken:
     """S4."""
     deployment = _begins(record, call)
-    if deployment and record.book.hold and record.book.hold.id != deployment.passes:
+    back = deployment and deployment.source is Source.ROLLBACK
+    if deployment and not back and record.book.hold and record.book.hold.id != deployment.passes:
         yield f"{deployment.id} begins although {record.book.hold.by} holds deployments"
 
 

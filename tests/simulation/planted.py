@@ -128,10 +128,10 @@ BUGS = (
     _bug(
         "a deployment takes over the verdict of the one before it",
         WORLD,
-        "        if command.wish is None or not self.request(command.wish):",
+        "        if command.wish and not self.request(command.wish):",
         "        wish = command.wish\n"
         "        ended = (d.verification for d in self.ended.values() if wish and d.image == wish.image)\n"
-        "        if wish is None or not self.request(replace(wish, verification=next(ended, None))):",
+        "        if wish and not self.request(replace(wish, verification=next(ended, None))):",
     ),
     _bug(
         "preflight does not look at the quarantine",
@@ -142,13 +142,13 @@ BUGS = (
     _bug(
         "what failed is not put into quarantine",
         ROLLOUT,
-        "quarantined=_failed(deployment) and deployment.blamed and deployment.source not in _JUDGE_NO_IMAGE,",
-        "quarantined=False,",
+        "quarantine=_quarantine(deployment),",
+        "quarantine=None,",
     ),
     _bug(
         "an image that failed gets away when something else turns its deployment round",
         ROLLOUT,
-        "step.blames or _failed_a_check(deployment),",
+        "step.blames or bool(_failed_checks(deployment)),",
         "step.blames,",
     ),
     _bug(
@@ -160,7 +160,7 @@ BUGS = (
     _bug(
         "a deployment begins without looking at the hold once more",
         WORLD,
-        "if begins and self.book.hold and self.book.hold.id != deployment.passes:",
+        "if begins and stopped:",
         "if False:",
     ),
     _bug(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from deployer.model import Configuration, Deployment, Image, Limits, Phase, Source, VersionState
+from deployer.model import Asked, Configuration, Deployment, Image, Limits, Phase, Source, VersionState
 from deployer.orders import Senseless
 from tests.fakes import PLACEHOLDER, UNHEALTHY, World, image
 
@@ -178,6 +181,51 @@ def test_a_rollback_under_somebodys_hold_goes_on_and_leaves_the_hold() -> None:
     assert world.ledger.book.hold == hold
 
 
+def test_a_hold_that_comes_while_a_rollback_waits_is_not_in_its_way_and_nobody_resumes_under_it() -> None:
+    # given: another deployer is at work
+    world = released("first", "second")
+    lease = world.ledger.acquire("another", world.clock.now(), world.clock.now() + timedelta(minutes=5))
+    assert lease
+    waits = world.rollback()
+    assert waits.phase is Phase.REQUESTED
+
+    # when
+    with pytest.raises(Senseless, match="resume when it has ended"):
+        world.resume("bob")
+    world.ledger.release(lease)
+    world.controller().settle()
+
+    # then
+    assert world.outcome(waits).phase is Phase.SUCCEEDED
+    assert world.ledger.book.hold
+
+
+def test_a_rollback_that_fails_tells_how_a_fix_gets_through() -> None:
+    world = released("first", "second")
+    world.answers("first", UNHEALTHY)
+
+    world.rollback()
+
+    assert "resume, for deployments are held" in world.notifier.sent[-1][1]
+    assert '"command": "resume"' in world.notifier.sent[-1][1]
+
+
+def test_the_rollback_in_an_alarms_message_takes_users_back_once_however_often_it_is_pasted() -> None:
+    # given
+    world = released("first", "second", "third")
+    world.ring("shuking-prod-errors")
+    [line] = [line for line in world.notifier.sent[-1][1].splitlines() if '"rollback"' in line]
+    told = json.loads(shlex.split(line)[1])
+
+    # when: two people do what they are told
+    for by in ("alice", "bob"):
+        world.clock.new_invocation()
+        world.controller().rollback(Asked(told["request"], by, told["because"]), None)
+
+    # then
+    assert world.function.live_image == image("second")
+
+
 # -- hold and deploy -------------------------------------------------------------------------------------
 
 
@@ -214,6 +262,27 @@ def test_a_deploy_does_not_pass_a_quarantine_and_a_retry_does() -> None:
     with pytest.raises(Senseless, match="Retry it if it was not to blame"):
         world.deploy("bad")
     assert world.retry("bad").phase is Phase.REVERTED
+
+
+def test_a_second_wish_for_what_is_open_is_followed_with_the_first_and_never_again() -> None:
+    # given
+    world = released("first")
+    world.answers("bad", UNHEALTHY)
+    world.push("bad")
+    lease = world.ledger.acquire("another", world.clock.now(), world.clock.now() + timedelta(minutes=5))
+    assert lease
+    first = world.retry("bad")
+    asked = world.asked("bob", "")
+    joined = world.controller().deploy(asked, image("bad"), Source.RETRY, None)
+    world.ledger.release(lease)
+    world.controller().settle()
+
+    # when
+    again = world.controller().deploy(asked, image("bad"), Source.RETRY, None)
+
+    # then
+    assert first.id == joined.id == again.id
+    assert again.phase is Phase.REVERTED
 
 
 def test_a_hold_that_is_asked_for_twice_by_the_same_request_is_one_and_stays_lifted() -> None:

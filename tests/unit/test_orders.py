@@ -51,6 +51,38 @@ def test_a_hold_is_named_by_its_request() -> None:
     )
 
 
+def test_a_resume_waits_for_a_rollback() -> None:
+    book = Book(hold=HOLD, open=(going(Phase.VERIFYING, Source.ROLLBACK, version="4"),))
+
+    assert senseless(resume, ALICE, book, NOW) == (
+        "deployment id-9 takes users back to version 4: resume when it has ended"
+    )
+
+
+def test_a_second_abort_tells_of_the_first() -> None:
+    book = Book(open=(going(Phase.UPDATING),))
+    first = abort(ALICE, book, NOW, None)
+
+    assert senseless(abort, ALICE, replace(book, aborts=(first,)), NOW, None) == (
+        "alice has aborted deployment id-9 already: users complain"
+    )
+
+
+def test_a_wish_that_is_open_already_is_joined_and_only_that() -> None:
+    open_ = going(Phase.REQUESTED, Source.DEPLOY, passes="hold-1")
+
+    def asked(source: Source, image: Image, passes: str | None) -> Command:
+        return deploy(ALICE, Book(open=(open_,)), NOW, image, source, passes=passes, quarantine=None)
+
+    assert asked(Source.DEPLOY, WANTED, "hold-1") == Command("deploy", ALICE, NOW, deployment="id-9")
+    for source, image, passes in [
+        (Source.DEPLOY, WANTED, None),
+        (Source.RETRY, WANTED, "hold-1"),
+        (Source.DEPLOY, LIVE.image, "hold-1"),
+    ]:
+        assert asked(source, image, passes).wish
+
+
 def test_a_resume_is_of_the_hold_that_is_there() -> None:
     assert resume(ALICE, Book(hold=HOLD), NOW) == Command("resume", ALICE, NOW, hold=HOLD)
     assert senseless(resume, ALICE, Book(), NOW) == "nothing is held, so there is nothing to resume"
@@ -120,7 +152,7 @@ def back(book: Book, target: Version | None = TARGET, *, named: bool = False, **
 
 @pytest.mark.parametrize("held", [None, HOLD])
 @pytest.mark.parametrize("named", [True, False])
-def test_a_rollback_implies_a_hold_and_passes_it(held: Hold | None, named: bool) -> None:
+def test_a_rollback_implies_a_hold_or_keeps_the_one_that_is_there(held: Hold | None, named: bool) -> None:
     hold_ = held or Hold("alice", "users complain", NOW, ID)
 
     command = back(Book(hold=held), named=named)
@@ -132,7 +164,6 @@ def test_a_rollback_implies_a_hold_and_passes_it(held: Hold | None, named: bool)
         NOW,
         by="alice",
         why="users complain",
-        passes=hold_.id,
         leaving=None if named else "7",
         version="5",
     )
@@ -151,10 +182,16 @@ def test_a_rollback_implies_a_hold_and_passes_it(held: Hold | None, named: bool)
             Book(open=(going(Phase.UPDATING),)),
             {},
             "deployment id-9 (sha256:cccccccccccc…) is under way and in UPDATING: abort it, "
-            "wait for its end, or say which version users are to be on",
+            "wait for its end, or say which other version users are to be on",
         ),
         (Book(), {"target": None}, "what was live before version 7 is not known: say which version"),
         (Book(), {"target": LIVE, "named": True}, "users are on version 7 already"),
+        (
+            Book(open=(going(Phase.VERIFYING),)),
+            {"target": LIVE, "named": True},
+            "users are on version 7, and deployment id-9 (sha256:cccccccccccc…) is under way: "
+            "abort it, and hold, to keep them there",
+        ),
         (
             Book(),
             {"quarantine": BAD, "named": True},

@@ -1136,15 +1136,15 @@ def concluded(phase: Phase, book: Book = Book(), **facts: Any) -> Conclusion:  #
 
 @pytest.mark.parametrize("phase", sorted(ENDED))
 def test_what_was_seen_to_fail_is_quarantined(phase: Phase) -> None:
-    assert concluded(phase, blamed=True).quarantined is (phase in (Phase.REVERTED, Phase.STUCK))
-    assert not concluded(phase).quarantined
+    assert bool(concluded(phase, blamed=True).quarantine) is (phase in (Phase.REVERTED, Phase.STUCK))
+    assert not concluded(phase).quarantine
 
 
 @pytest.mark.parametrize("source", [Source.CONFIGURATION, Source.ROLLBACK])
 def test_an_image_that_was_live_is_not_quarantined_for_other_settings_or_for_going_back(
     source: Source,
 ) -> None:
-    assert not concluded(Phase.REVERTED, blamed=True, source=source).quarantined
+    assert not concluded(Phase.REVERTED, blamed=True, source=source).quarantine
 
 
 @pytest.mark.parametrize("phase", sorted(ENDED))
@@ -1262,7 +1262,6 @@ def rollback(**facts: Any) -> Deployment:
     facts = {
         "by": "alice",
         "why": "users complain",
-        "passes": "hold-1",
         "leaving": "7",
         "version": "5",
     } | facts
@@ -1294,11 +1293,6 @@ def test_a_rollback_checks_the_version_that_is_there_already_even_while_the_func
             "version 5 cannot run (no disk): go back to another version",
         ),
         (
-            {"hold": Hold("bob", "another", NOW, "hold-2")},
-            "deployments are held by bob (another); "
-            "resume and ask again, or name the hold to pass it: hold-2",
-        ),
-        (
             {"quarantine": Quarantine(CANDIDATE.digest, "id-0", "it fell over")},
             f"{CANDIDATE} is in quarantine since deployment id-0: it fell over. "
             "Push a fixed image, or retry this one if it was not to blame",
@@ -1310,6 +1304,29 @@ def test_a_rollback_that_leads_nowhere_is_rejected(facts: dict[str, Any], becaus
     facts = {"candidate": BACK_TO, "hold": HOLD, "latest": on_latest} | facts
 
     assert step(rollback(), **facts) == Step(Phase.REJECTED, because)
+
+
+def test_no_hold_is_in_a_rollbacks_way() -> None:
+    assert (
+        step(rollback(), candidate=BACK_TO, hold=Hold("bob", "another", NOW, "hold-2")).phase
+        is Phase.VERIFYING
+    )
+
+
+def test_what_is_in_quarantine_is_there_for_what_it_answered() -> None:
+    said = moved_on(Phase.REVERTED, "alice aborted it: wrong branch")
+
+    bad = conclude(replace(said, blamed=True, verification=ILL), Book(), LIMITS, NOW).quarantine
+    silent = conclude(replace(said, blamed=True), Book(), LIMITS, NOW).quarantine
+
+    assert bad == Quarantine(CANDIDATE.digest, "id", "GET /health answered 503 after 0.2 s")
+    assert silent == Quarantine(CANDIDATE.digest, "id", "alice aborted it: wrong branch")
+
+
+def moved_on(phase: Phase, failure: str) -> Deployment:
+    """Ended, after it was turned round for this."""
+    turned = Moment(NOW, Phase.REVERTING, failure)
+    return replace(deployment(phase), timeline=(turned, Moment(NOW, phase, "everything is back")))
 
 
 def test_a_rollback_to_a_named_version_does_not_mind_what_it_leaves() -> None:
