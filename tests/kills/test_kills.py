@@ -7,15 +7,16 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.door.watching import FunctionCall
+from sandbox.server import Sandbox
 from tests.kills.naming import name
 from tests.kills.tables import counted
-from tests.kills.trial import Kill, Kind, Trials, trials
+from tests.kills.trial import Kill, Kind, Trials
 
 
 @pytest.fixture(scope="module")
-def tried() -> Iterator[Trials]:
-    with trials("killed") as made:
-        yield made
+def tried(sandbox: Sandbox) -> Iterator[Trials]:
+    yield Trials(sandbox, "killed")
+    sandbox.watch(None)
 
 
 @pytest.fixture(scope="module")
