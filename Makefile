@@ -108,7 +108,7 @@ docs: $(READY) ## draw again what documents show of the code
 
 SECONDS ?= 60
 .PHONY: kills
-kills: $(READY) ## kill the real deployer at each of its calls to AWS, and see the work completed (some minutes)
+kills: $(READY) ## kill the real deployer at each of its calls to AWS, and see the work completed (six minutes)
 	@$(RUN) tests.kills
 
 .PHONY: burst
