@@ -49,6 +49,7 @@ def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
         _now(deployment),
         _why(deployment),
         _next(deployment, deployer),
+        _tripped(deployment, deployer),
         _timeline(deployment),
     ]
     subject = f"{service}: {_what(deployment).replace('…', '')} {outcome}"
@@ -239,12 +240,6 @@ def _told(result: CheckResult) -> str:
 def _next(deployment: Deployment, deployer: str) -> str:
     again = _command(deployer, command="retry", digest=deployment.image.digest, by="YOUR NAME")
     resume = _command(deployer, command="resume", by="YOUR NAME")
-    if deployment.trips:
-        return (
-            "Deployments hold themselves now: this was one too many in a row that did not stay.\n"
-            "Next: find out why. With that mended, resume; what the release tag points at then is deployed, "
-            f"if it was not tried yet:\n{resume}"
-        )
     match deployment.phase:
         case Phase.SUCCEEDED if deployment.source is Source.ROLLBACK:
             return (
@@ -288,6 +283,18 @@ def _next(deployment: Deployment, deployer: str) -> str:
             )
         case _:
             return ""
+
+
+def _tripped(deployment: Deployment, deployer: str) -> str:
+    """What its end did beside: a hold that nobody asked for."""
+    if not deployment.trips:
+        return ""
+    resume = _command(deployer, command="resume", by="YOUR NAME")
+    return (
+        "Deployments hold themselves now: this was one too many in a row that did not stay. Once the cause "
+        "is mended, resume; what the release tag points at then is deployed, if it was not tried yet:\n"
+        f"{resume}"
+    )
 
 
 def _left_on_candidate(deployment: Deployment) -> bool:

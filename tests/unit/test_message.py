@@ -199,6 +199,19 @@ def test_stuck_says_first_what_failed_and_then_what_could_not_be_undone() -> Non
     assert "rollback" not in hopeless
 
 
+def test_a_hold_that_a_stuck_deployment_set_is_told_beside_the_way_back() -> None:
+    gone = Moment(START, Phase.STUCK, "live could not be moved back")
+    on_it = Version("8", CANDIDATE)
+    stuck = replace(MOVED_BACK, phase=Phase.STUCK, timeline=(*MOVED_BACK.timeline[:-1], gone), live=on_it)
+
+    told = message(replace(stuck, trips="breaker-1")).body
+
+    assert '"command": "rollback", "to": "7"' in told
+    assert "Deployments hold themselves now" in told
+    assert '"command": "resume"' in told
+    assert "hold themselves" not in message(stuck).body
+
+
 def test_a_stuck_deployment_that_no_user_met_says_so() -> None:
     stuck = ended(
         (Phase.UPDATING, "preflight passed"),
