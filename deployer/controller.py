@@ -26,6 +26,7 @@ from deployer.model import (
     Limits,
     Marks,
     Notice,
+    Origin,
     Phase,
     Situation,
     Source,
@@ -553,6 +554,7 @@ class _Turns:
             return replace(
                 view,
                 artifact=self.registry.artifact(digest),
+                before=self._origin(live.image),
                 quarantine=self.ledger.quarantine(digest),
                 way_back=self._present(live.image),
             )
@@ -574,6 +576,15 @@ class _Turns:
         except (LookAgain, Refused) as error:
             self.journal.note(f"the registry does not say whether {image} is there: {error}")
             return True
+
+    def _origin(self, image: Image) -> Origin | None:
+        """For the message alone: what the registry does not tell is in no deployment's way."""
+        try:
+            artifact = self.registry.artifact(image.digest)
+        except (LookAgain, Refused) as error:
+            self.journal.note(f"the registry does not say where {image} comes from: {error}")
+            return None
+        return artifact.origin if artifact else None
 
     def _newer(self, deployment: Deployment, book: Book) -> Deployment | None:
         """A request that makes going on with `deployment` pointless. The tag is read only if it matters."""

@@ -45,6 +45,16 @@ class Image:
         return short(self.digest)
 
 
+@dataclass(frozen=True)
+class Origin:
+    """Where an image comes from, as its labels say: words of whoever built it, which nobody vouches for."""
+
+    revision: str | None = None  # org.opencontainers.image.revision: the commit
+    url: str | None = None  # org.opencontainers.image.source: where the source is kept
+    committed_at: datetime | None = None  # when the revision was committed
+    built_by: str | None = None  # the person, or the build
+
+
 class ArtifactKind(StrEnum):
     """What a digest in the registry turned out to be."""
 
@@ -61,7 +71,7 @@ class Artifact:
     media_type: str
     architecture: str | None = None  # as Lambda names it: x86_64 or arm64; None: not said
     size: int = 0  # bytes of the compressed layers, as the manifest states them
-    revision: str | None = None  # label org.opencontainers.image.revision
+    origin: Origin = Origin()
     problem: str | None = None  # why it could not be read, in a sentence's middle
 
 
@@ -208,7 +218,8 @@ class Deployment:
     previous: Version | None = None  # live when this deployment began to touch the function
     version: str | None = None  # the candidate's version number, once published; a rollback's from the start
     configuration: str | None = None  # fingerprint of the configuration that was published
-    revision: str | None = None  # source revision of the image, if its label says
+    origin: Origin = Origin()  # of the image
+    before: Origin = Origin()  # of the image that was live when this deployment began
     ending: Phase | None = None  # what REVERTING will end as: REVERTED or SUPERSEDED
     updates: int = 0  # how many changes of $LATEST's code AWS has accepted in this phase
     blamed: bool = False  # the image itself was seen to fail, so it goes into quarantine
@@ -220,6 +231,11 @@ class Deployment:
     verification: Verdict | None = None  # of the candidate version, while users are on `previous`
     confirmation: Verdict | None = None  # of the candidate through `live`
     restoration: Verdict | None = None  # of what users are on after a revert
+
+    @property
+    def revision(self) -> str | None:
+        """The image's source revision, if its label says."""
+        return self.origin.revision
 
     @property
     def since(self) -> datetime:
@@ -379,6 +395,7 @@ class View:
     abort: Command | None = None  # a person wants this deployment turned round
     quarantine: Quarantine | None = None  # of the candidate's digest
     artifact: Artifact | None = None  # of the candidate; None in REQUESTED: it is gone
+    before: Origin | None = None  # of what is live, read in REQUESTED if the registry told
     way_back: bool = True  # is the image that a revert, or a rollback, would need still in the registry?
     candidate: Version | None = None  # the published candidate
     previous: Version | None = None  # `deployment.previous` as it is now, when users are to go back to it

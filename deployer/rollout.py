@@ -672,7 +672,8 @@ def advance(view: View, step: Step) -> Deployment:
             deployment,
             live=view.live,
             previous=view.live if begins(deployment, step.phase) else deployment.previous,
-            revision=(view.artifact.revision if view.artifact else None) or deployment.revision,
+            origin=view.artifact.origin if view.artifact else deployment.origin,
+            before=view.before or deployment.before,
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,
             # Also when something else turned it round: an abort, a person who moved live.

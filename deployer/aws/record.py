@@ -25,6 +25,7 @@ from deployer.model import (
     Image,
     Moment,
     Notice,
+    Origin,
     Phase,
     Quarantine,
     Source,
@@ -66,7 +67,8 @@ def deployment_item(deployment: Deployment) -> Item:
         previous=_optional(_version_item, deployment.previous),
         version=deployment.version,
         configuration=deployment.configuration,
-        revision=deployment.revision,
+        origin=_origin_item(deployment.origin),
+        before=_origin_item(deployment.before),
         ending=deployment.ending.value if deployment.ending else None,
         updates=deployment.updates,
         blamed=deployment.blamed,
@@ -99,7 +101,8 @@ def deployment_from(item: Mapping[str, Any]) -> Deployment:
             previous=_optional(_version_from, item.get("previous")),
             version=_optional(str, item.get("version")),
             configuration=_optional(str, item.get("configuration")),
-            revision=_optional(str, item.get("revision")),
+            origin=_origin_from(item.get("origin")),
+            before=_origin_from(item.get("before")),
             ending=_optional(Phase, item.get("ending")),
             updates=_count(item.get("updates", 0)),
             blamed=item.get("blamed") is True,
@@ -204,6 +207,28 @@ def _image_item(image: Image) -> Item:
 
 def _image_from(item: Mapping[str, Any]) -> Image:
     return Image(str(item["repository"]), str(item["digest"]))
+
+
+def _origin_item(origin: Origin) -> Item | None:
+    """None, and so no field, for an image that says nothing."""
+    item = _present(
+        revision=_optional(_text_item, origin.revision),
+        url=_optional(_text_item, origin.url),
+        committed_at=_optional(_time_item, origin.committed_at),
+        built_by=_optional(_text_item, origin.built_by),
+    )
+    return item or None
+
+
+def _origin_from(item: Mapping[str, Any] | None) -> Origin:
+    if item is None:
+        return Origin()
+    return Origin(
+        revision=_optional(str, item.get("revision")),
+        url=_optional(str, item.get("url")),
+        committed_at=_optional(_time_from, item.get("committed_at")),
+        built_by=_optional(str, item.get("built_by")),
+    )
 
 
 def _version_item(version: Version) -> Item:

@@ -13,11 +13,12 @@ import urllib.error
 import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deployer import web
 from deployer.aws.errors import translated
-from deployer.model import Artifact, ArtifactKind, BadDigest, require_digest
+from deployer.model import Artifact, ArtifactKind, BadDigest, Origin, require_digest
 from deployer.ports import LookAgain, Refused
 from deployer.text import discreet, line
 
@@ -27,7 +28,11 @@ if TYPE_CHECKING:  # stubs are no dependency of the deployed package
 
 MAXIMUM_MANIFEST = 4 * 1024**2
 MAXIMUM_CONFIG = 1024**2
+# https://github.com/opencontainers/image-spec/blob/main/annotations.md; what it has no word for is ours.
 REVISION_LABEL = "org.opencontainers.image.revision"
+SOURCE_LABEL = "org.opencontainers.image.source"
+COMMITTED_LABEL = "self-deploying-lambda.committed-at"
+BUILT_BY_LABEL = "self-deploying-lambda.built-by"
 
 _IMAGES = frozenset(
     {
@@ -155,7 +160,7 @@ class EcrRegistry:
             manifest.media_type,
             architecture=config.architecture,
             size=manifest.size,
-            revision=config.revision,
+            origin=config.origin,
             problem=config.problem,
         )
 
@@ -240,7 +245,7 @@ class _Config:
     """
 
     architecture: str | None
-    revision: str | None
+    origin: Origin
     problem: str | None
 
     @classmethod
@@ -249,9 +254,20 @@ class _Config:
         architecture, system = document.word("architecture"), document.word("os")
         return cls(
             architecture=_LAMBDA_NAMES.get(architecture, architecture) if architecture else None,
-            revision=document.part("config").part("Labels").word(REVISION_LABEL),
+            origin=_origin(document.part("config").part("Labels")),
             problem=None if system in (None, "linux") else f"it is built for {system}, and Lambda runs linux",
         )
+
+
+def _origin(labels: _Part) -> Origin:
+    """What the labels say. A time that cannot be read is no reason to refuse an image."""
+    committed_at = None
+    with suppress(ValueError, OverflowError):
+        time = datetime.fromisoformat(labels.word(COMMITTED_LABEL) or "")
+        committed_at = time.astimezone(UTC) if time.tzinfo else None
+    return Origin(
+        labels.word(REVISION_LABEL), labels.word(SOURCE_LABEL), committed_at, labels.word(BUILT_BY_LABEL)
+    )
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from deployer.model import (
     Hold,
     Image,
     Moment,
+    Origin,
     Phase,
     Quarantine,
     Source,
@@ -72,6 +73,13 @@ results = st.builds(
 )
 verdicts = st.builds(Verdict, st.lists(results, max_size=5).map(tuple), words)
 timelines = st.lists(st.builds(Moment, moments, st.sampled_from(Phase), words), max_size=8)
+origins = st.builds(
+    Origin,
+    revision=st.none() | words,
+    url=st.none() | words,
+    committed_at=st.none() | moments,
+    built_by=st.none() | words,
+)
 deployments = st.builds(
     Deployment,
     id=words,
@@ -82,7 +90,8 @@ deployments = st.builds(
     timeline=timelines.map(tuple),
     previous=st.none() | versions,
     version=st.none() | words,
-    revision=st.none() | words,
+    origin=origins,
+    before=origins,
     ending=st.none() | st.sampled_from(Phase),
     updates=st.integers(0, 100),
     blamed=st.booleans(),

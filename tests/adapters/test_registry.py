@@ -10,6 +10,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.aws.registry import MAXIMUM_CONFIG, MAXIMUM_MANIFEST, EcrRegistry
-from deployer.model import Artifact, ArtifactKind
+from deployer.model import Artifact, ArtifactKind, Origin
 from deployer.ports import LookAgain, Refused
 from sandbox.building import images
 
@@ -71,7 +72,7 @@ def test_an_image_tells_its_architecture_size_and_revision(pushed: Pushed) -> No
     found = pushed.registry.artifact(pushed.push(built))
     layers = json.loads(built.manifest)["layers"]
     assert found == Artifact(
-        ArtifactKind.IMAGE, OCI_IMAGE, "arm64", sum(layer["size"] for layer in layers), "4f2a9c1"
+        ArtifactKind.IMAGE, OCI_IMAGE, "arm64", sum(layer["size"] for layer in layers), Origin("4f2a9c1")
     )
     assert found.size > 0
 
@@ -192,7 +193,7 @@ def test_a_docker_image_reads_as_an_oci_image_does(stub: Stubber, ecr: Any, blob
     labels = {"org.opencontainers.image.revision": "4f2a9c1"}
     config = {"architecture": "amd64", "os": "linux", "config": {"Labels": labels}}
     assert read(stub, ecr, blobs, config) == Artifact(
-        ArtifactKind.IMAGE, DOCKER_IMAGE, "x86_64", 10, "4f2a9c1"
+        ArtifactKind.IMAGE, DOCKER_IMAGE, "x86_64", 10, Origin("4f2a9c1")
     )
 
 
@@ -218,7 +219,7 @@ def test_a_config_may_say_little(
     stub: Stubber, ecr: Any, blobs: Blobs, config: object, expected: tuple[str | None, str | None, str | None]
 ) -> None:
     found = read(stub, ecr, blobs, config)
-    assert (found.architecture, found.revision, found.problem) == expected
+    assert (found.architecture, found.origin.revision, found.problem) == expected
 
 
 @pytest.mark.parametrize(
@@ -416,3 +417,27 @@ def test_an_image_in_the_archive_is_no_way_back(stub: Stubber, ecr: Any) -> None
             "describe_images", {"imageDetails": [{"imageDigest": DIGEST, "imageStatus": status}]}
         )
         assert EcrRegistry(ecr, "app").present(DIGEST) is present
+
+
+def test_the_labels_say_where_an_image_comes_from(stub: Stubber, ecr: Any, blobs: Blobs) -> None:
+    labels = {
+        "org.opencontainers.image.revision": "4f2a9c1",
+        "org.opencontainers.image.source": "https://github.com/example/shuking",
+        "self-deploying-lambda.committed-at": "2026-03-01T12:00:00+09:00",
+        "self-deploying-lambda.built-by": "build 17",
+    }
+    found = read(stub, ecr, blobs, {"config": {"Labels": labels}})
+    assert found.origin == Origin(
+        "4f2a9c1",
+        "https://github.com/example/shuking",
+        datetime(2026, 3, 1, 3, 0, tzinfo=UTC),
+        "build 17",
+    )
+
+
+@pytest.mark.parametrize("time", ["yesterday", "2026-03-01T12:00:00", "9999-12-31T23:59:59-12:00", "\ud800"])
+def test_a_time_that_cannot_be_read_is_no_reason_to_refuse_an_image(
+    stub: Stubber, ecr: Any, blobs: Blobs, time: str
+) -> None:
+    found = read(stub, ecr, blobs, {"config": {"Labels": {"self-deploying-lambda.committed-at": time}}})
+    assert (found.origin, found.problem) == (Origin(), None)

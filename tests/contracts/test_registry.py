@@ -14,7 +14,7 @@ from typing import Protocol
 import pytest
 
 from deployer.aws.registry import EcrRegistry
-from deployer.model import Artifact, ArtifactKind, Image
+from deployer.model import Artifact, ArtifactKind, Image, Origin
 from deployer.ports import Refused
 from deployer.ports import Registry as Port
 from sandbox.ecr.repository import OCI_MANIFEST
@@ -53,7 +53,7 @@ class Memory:
         self.registry = FakeRegistry()
 
     def push(self, name: str, tag: str | None, *, architecture: str = "x86_64", revision: str = "") -> str:
-        artifact = Artifact(ArtifactKind.IMAGE, OCI_MANIFEST, architecture, 1000, revision or None)
+        artifact = Artifact(ArtifactKind.IMAGE, OCI_MANIFEST, architecture, 1000, Origin(revision or None))
         self.registry.put(image(name), artifact, tag or "for a moment")
         self.registry.tags.pop("for a moment", None)
         return image(name).digest
@@ -155,13 +155,13 @@ def test_an_image_without_a_tag_is_there(there: Hands) -> None:
 def test_an_image_says_what_it_is(there: Hands, architecture: str) -> None:
     digest = there.push("one", "latest", architecture=architecture, revision="4f2a9c1")
     found = there.registry.artifact(digest)
-    assert found == Artifact(ArtifactKind.IMAGE, OCI_MANIFEST, architecture, 1000, "4f2a9c1")
+    assert found == Artifact(ArtifactKind.IMAGE, OCI_MANIFEST, architecture, 1000, Origin("4f2a9c1"))
 
 
 def test_an_image_need_not_say_its_revision(there: Hands) -> None:
     found = there.registry.artifact(there.push("one", "latest"))
     assert found
-    assert found.revision is None
+    assert found.origin == Origin()
 
 
 def test_a_list_of_images_is_told_apart(there: Hands) -> None:

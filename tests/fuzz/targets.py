@@ -249,7 +249,7 @@ def config(data: bytes) -> None:
     except registry._Unreadable as error:
         line(str(error), "why an image is rejected, and each word about it")
         return
-    for word in (found.architecture, found.revision, found.problem):
+    for word in (found.architecture, found.origin.revision, found.origin.url, found.problem):
         line(word or "", "why an image is rejected, and each word about it")
 
 

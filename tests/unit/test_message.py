@@ -16,6 +16,7 @@ from deployer.model import (
     Image,
     Message,
     Moment,
+    Origin,
     Phase,
     Situation,
     Source,
@@ -54,7 +55,7 @@ REVERTED = ended(
     previous=PREVIOUS,
     live=PREVIOUS,
     version="8",
-    revision="git-3f2a91",
+    origin=Origin("git-3f2a91"),
     verification=ILL,
 )
 
@@ -254,7 +255,7 @@ RELEASED = ended(
     (Phase.CONFIRMING, "live points at version 8"),
     (Phase.SUCCEEDED, "live is version 8"),
     previous=PREVIOUS,
-    revision="git-3f2a91",
+    origin=Origin("git-3f2a91"),
     version="8",
 )
 

@@ -20,6 +20,7 @@ from deployer.model import (
     Hold,
     Image,
     Moment,
+    Origin,
     Phase,
     Source,
     Version,
@@ -136,7 +137,7 @@ def good(name: str = "good", number: str = "8", minutes_ago: float = 60) -> Depl
         minutes_ago=minutes_ago,
         version=number,
         live=Version(number, image(name)),
-        revision=f"git-{name}",
+        origin=Origin(f"git-{name}"),
     )
 
 
@@ -282,7 +283,7 @@ def test_the_last_failure_tells_what_turned_it_round_not_how_it_was_put_back() -
 
 
 def test_a_failure_that_was_left_behind_calls_nobody() -> None:
-    again = replace(good("mended", "9", minutes_ago=5), revision=None)
+    again = replace(good("mended", "9", minutes_ago=5), origin=Origin())
 
     seen = show(history=[again, reverted()], live=Version("9", image("mended")))
 
@@ -414,7 +415,7 @@ def luminance(colour: str) -> float:
 
 def foreign_everywhere(text: str, rows: int = 3) -> str:
     """The page when `text` stands wherever a text of somebody else can stand."""
-    where: dict[str, Any] = {"revision": text, "warnings": (text, text), "version": text}
+    where: dict[str, Any] = {"origin": Origin(text), "warnings": (text, text), "version": text}
     ends = (Phase.STUCK, Phase.REVERTED, Phase.SUCCEEDED)
     history = [
         deployment(f"{n}", (1, Phase.REVERTING, text), (2, ends[n % 3], text), minutes_ago=n, **where)

@@ -25,6 +25,7 @@ from deployer.model import (
     Marks,
     Moment,
     Notice,
+    Origin,
     Phase,
     Quarantine,
     Source,
@@ -78,7 +79,9 @@ PREVIOUS = Image("shuking-lambda", "sha256:" + "a" * 64)
 OTHER = Image("shuking-lambda", "sha256:" + "0" * 64)
 LIVE = Version("7", PREVIOUS)
 NEW = Version("8", CANDIDATE)
-FIT = Artifact(ArtifactKind.IMAGE, "application/vnd.oci.image.manifest.v1+json", "x86_64", 5, "3f2a91")
+FIT = Artifact(
+    ArtifactKind.IMAGE, "application/vnd.oci.image.manifest.v1+json", "x86_64", 5, Origin("3f2a91")
+)
 WELL = Verdict((CheckResult("GET /health", True, "200", "200 after 0.1 s", 0.1, 1),))
 ILL = Verdict((CheckResult("GET /health", False, "200", "503 after 0.2 s", 0.2, 2),), "a log line")
 BUILD = "`docker buildx build --provenance=false --sbom=false --platform linux/amd64 .`"
@@ -987,24 +990,26 @@ def test_every_move_remembers_what_users_are_on() -> None:
 
 
 def test_beginning_remembers_what_was_live_and_what_is_deployed() -> None:
-    after = advance(
-        view(deployment(Phase.REQUESTED)), Step(Phase.UPDATING, "preflight passed", warning="no way back")
-    )
+    began = view(deployment(Phase.REQUESTED), before=Origin("91bc"))
+    after = advance(began, Step(Phase.UPDATING, "preflight passed", warning="no way back"))
 
     assert after.previous == LIVE
-    assert after.revision == "3f2a91"
+    assert (after.revision, after.before) == ("3f2a91", Origin("91bc"))
     assert after.warnings == ("no way back",)
     assert after.timeline == (Moment(NOW, Phase.UPDATING, "preflight passed"),)
     assert (after.phase, after.since, after.because) == (Phase.UPDATING, NOW, "preflight passed")
 
 
 def test_going_on_keeps_what_is_known() -> None:
-    going = deployment(Phase.UPDATING, version="8", revision="3f2a91", warnings=("one",))
+    going = deployment(
+        Phase.UPDATING, version="8", origin=Origin("3f2a91"), before=Origin("91bc"), warnings=("one",)
+    )
     elsewhere = Version("5", OTHER)
 
     after = advance(view(going, candidate=NEW, live=elsewhere), Step(Phase.VERIFYING, "ready"))
 
     assert (after.previous, after.version, after.revision) == (LIVE, "8", "3f2a91")
+    assert after.before == Origin("91bc")
     assert after.warnings == ("one",)
     assert [moment.phase for moment in after.timeline] == [Phase.UPDATING, Phase.VERIFYING]
 
