@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 import click
 
+from deployer.commands.parts import options
 from deployer.commands.parts.clock import WallClock
 from deployer.commands.parts.target import Unusable, plain
 from deployer.model import CheckResult
@@ -35,7 +36,7 @@ _LOOK_SECONDS = 0.2
     metavar="SECONDS",
     help="How long to wait until the emulator answers at all.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@options.as_json
 @click.pass_context
 def checks(ctx: click.Context, url: str, given: str, patience: int, as_json: bool) -> None:
     """Run the deployer's checks on a local container.

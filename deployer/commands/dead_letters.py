@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deployer.commands.parts import options
 from deployer.commands.parts.clock import WallClock
 from deployer.commands.parts.target import Stack, Target, Unusable, plain
 
@@ -24,8 +25,8 @@ _MARGIN_SECONDS = 30
 @click.option("--replay", metavar="ID", multiple=True, help="Hand this letter's event to the deployer again.")
 @click.option("--replay-all", is_flag=True, help="The same with every letter that can be.")
 @click.option("--drop", metavar="ID", multiple=True, help="Print this letter, and delete it.")
-@click.option("--yes", is_flag=True, help="Do not ask first.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout; all else goes to stderr.")
+@options.yes
+@options.as_json
 @click.pass_context
 def dead_letters(
     ctx: click.Context,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deployer.commands.parts import options
 from deployer.commands.parts.target import Stack, Target, Unusable, understood
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _tag(_context: click.Context, _option: click.Parameter, text: str | None) ->
     metavar="SECONDS",
     help="How long to wait for the end, from the push. The deployment goes on after it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout; all else goes to stderr.")
+@options.as_json
 @click.pass_context
 def push(
     ctx: click.Context, *, folder: Path, tag: str | None, no_wait: bool, timeout: int, as_json: bool

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from deployer.commands.parts import options
 from deployer.commands.parts.clock import WallClock
 from deployer.commands.parts.following import follow_to_the_end
 from deployer.commands.parts.target import Target
@@ -52,7 +53,7 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
     metavar="SECONDS",
     help="How long to wait. The deployment goes on after it.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout; all else goes to stderr.")
+@options.as_json
 @click.pass_context
 def wait(ctx: click.Context, digest: str, since: datetime | None, timeout: int, as_json: bool) -> None:
     """Wait for the end of a release, and exit with it.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from deployer import facts
 from deployer.commands.parts.following import RECENT, end, follow, record
 from deployer.commands.parts.standing import Outcome, Standing
 from deployer.model import Book, Deployment, Moment, Phase
@@ -171,17 +173,10 @@ def test_the_record_for_programs_names_outcome_deployment_and_reason() -> None:
 
     told = record(DIGEST, Standing(Outcome.ENDED_BADLY, reverted))
 
-    assert told == {
+    assert told == facts.of_deployment(reverted) | {
         "digest": DIGEST,
         "outcome": "ended badly",
-        "deployment": reverted.id,
-        "phase": "REVERTED",
-        "because": "users are on version 1",
-        "failure": "GET /health answered 503",
-        "version": None,
-        "revision": None,
-        "requested_at": "2026-03-01T03:00:00+00:00",
-        "in_phase_since": "2026-03-01T03:00:04+00:00",
         "dealt_with_before": False,
     }
-    assert record(DIGEST, Standing(Outcome.NEVER_SEEN))["deployment"] is None
+    assert (told["phase"], told["failure"]) == ("REVERTED", "GET /health answered 503")
+    json.dumps(told)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import click
 
+from deployer import facts
 from deployer.commands.parts.standing import CLOCK_SKEW, EXIT_CODES, Outcome, Standing, stand
 from deployer.commands.parts.target import Stack, plain, understood
 from deployer.message import compose
@@ -128,15 +129,6 @@ def record(digest: str, standing: Standing) -> dict[str, object]:
     told: dict[str, object] = {"digest": digest, "outcome": standing.outcome, "deployment": None}
     deployment = standing.deployment
     if deployment:
-        told |= {
-            "deployment": deployment.id,
-            "phase": deployment.phase,
-            "because": deployment.because,
-            "failure": deployment.failure,
-            "version": deployment.version,
-            "revision": deployment.revision,
-            "requested_at": deployment.requested_at.isoformat(),
-            "in_phase_since": deployment.since.isoformat(),
-            "dealt_with_before": standing.before,
-        }
+        told |= facts.of_deployment(deployment)
+        told["dealt_with_before"] = standing.before
     return told
