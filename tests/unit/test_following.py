@@ -180,3 +180,4 @@ def test_the_record_for_programs_names_outcome_deployment_and_reason() -> None:
     }
     assert (told["phase"], told["failure"]) == ("REVERTED", "GET /health answered 503")
     json.dumps(told)
+    assert record(DIGEST, Standing(Outcome.NEVER_SEEN))["deployment"] is None
