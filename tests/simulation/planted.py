@@ -194,6 +194,18 @@ BUGS = (
         "        except (LookAgain, Refused) as error:  #",
     ),
     _bug(
+        "an alarm that nobody could be told of counts as told",
+        CONTROLLER,
+        "        self.ports.notifier.send(message)\n        try:",
+        "        with suppress(Exception):\n            self.ports.notifier.send(message)\n        try:",
+    ),
+    _bug(
+        "a deployment that somebody deleted by hand is written down again",
+        WORLD,
+        'raise LookAgain(f"{deployment.id} is not open any more: it ended, or was never requested")',
+        "self.book = replace(self.book, open=(*self.book.open, deployment))",
+    ),
+    _bug(
         "a command that comes again is followed again",
         WORLD,
         "if command.asked.request in self.commands:",
