@@ -29,7 +29,8 @@ def sandbox() -> Iterator[Sandbox]:
     from sandbox.account import Settings  # noqa: PLC0415
     from sandbox.server import Sandbox  # noqa: PLC0415
 
-    with Sandbox(settings=Settings(update_seconds=0.0, retry_delays=(0.05, 0.1))) as running:
+    fast = Settings(update_seconds=0.0, retry_delays=(0.05, 0.1), throttled_seconds=0.05)
+    with Sandbox(settings=fast) as running:
         yield running
 
 

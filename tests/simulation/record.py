@@ -244,6 +244,8 @@ class Record:
         self.begun.pop(deployment.id, None)
         self.ended.pop(deployment.id, None)
         self.told.discard(deployment.id)
+        if not any(abort.deployment == deployment.id for abort in self.ledger.book.aborts):
+            self.aborted.pop(deployment.id, None)
 
     def _recorded(self, who: Invocation, deployment: Deployment) -> None:
         self.carried[who.name] = deployment.id

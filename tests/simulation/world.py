@@ -43,6 +43,7 @@ from deployer.ports import Answer, LookAgain, Refused
 from deployer.rollout import Step
 from deployer.smoke import Check
 from tests.fakes import (
+    CLOCK_SKEW,
     HEALTHY,
     PLACEHOLDER,
     REPOSITORY,
@@ -502,7 +503,8 @@ class World:
             return
         book = self.ledger.book
         lease = self.ledger.held_lease
-        left = lease is not None and lease.expires > self.clock.now()  # by a dead one: it is still in the way
+        # By a dead one: it is in the way until every clock, its own and the next holder's, is past it.
+        left = lease is not None and lease.expires + 2 * CLOCK_SKEW > self.clock.now()
         at_rest = not self.alive and not self.retries and not self.queue and not left
         undisturbed = self.last_end == "done" and f"sweep {self.sweeps}" not in self.faults
         idle = at_rest and undisturbed and writes == self.record.writes
