@@ -37,14 +37,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture(scope="session")
 def aws(sandbox: Sandbox) -> Callable[[str], Any]:
     """`aws("ecr")` is the administrator's boto3 client for the sandbox."""
-    clients: dict[str, Any] = {}
-
-    def client(service: str) -> Any:
-        if service not in clients:
-            clients[service] = sandbox.client(service)
-        return clients[service]
-
-    return client
+    return sandbox.client
 
 
 @pytest.fixture(scope="session")
