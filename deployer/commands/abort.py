@@ -6,6 +6,7 @@ import click
 
 from deployer.commands.parts import asking, options
 from deployer.commands.parts.target import Target
+from deployer.model import Book
 
 
 @click.command()
@@ -54,10 +55,11 @@ def abort(
 
     target: Target = ctx.obj
     stack = target.find()
+    ledger = stack.ledger()
     about = {"deployment": deployment} if deployment else {}
 
     def announced() -> str:
-        now = present.read(stack, stack.ledger())
+        now = present.read(stack, ledger)
         going = rollout.underway(now.book)
         if going is None:
             return f"{now.service}: no deployment is under way, so this will be refused. {now.users}"
@@ -70,6 +72,10 @@ def abort(
             f"It will be turned round: users stay on, or go back to, {back}.",
         )
 
-    next_ = f"What has ended is undone so: {words(stack, 'rollback', '--reason', '...')}"
+    def next_(book: Book) -> str:
+        undo = words(stack, "rollback", "--reason", "...")
+        return "" if rollout.underway(book) else f"What has ended is undone so: {undo}"
+
+    refused = present.after_a_no(ledger, next_)
     manner = Manner(yes, as_json, timeout)
-    ctx.exit(act(stack, wished("abort", reason, request, about), manner, announced, next_=next_))
+    ctx.exit(act(stack, wished("abort", reason, request, about), manner, announced, refused))

@@ -6,6 +6,7 @@ import click
 
 from deployer.commands.parts import asking, options
 from deployer.commands.parts.target import Target
+from deployer.model import Book
 
 
 @click.command()
@@ -41,9 +42,10 @@ def hold(ctx: click.Context, *, reason: str | None, request: str | None, yes: bo
 
     target: Target = ctx.obj
     stack = target.find()
+    ledger = stack.ledger()
 
     def announced() -> str:
-        now = present.read(stack, stack.ledger())
+        now = present.read(stack, ledger)
         ends = f"{now.under_way} It goes on to its end." if now.under_way else ""
         held = f"{now.held} So this will be refused." if now.held else "Nobody holds them now."
         return now.sentences(
@@ -54,5 +56,8 @@ def hold(ctx: click.Context, *, reason: str | None, request: str | None, yes: bo
             ends,
         )
 
-    next_ = f"Lift a hold: {words(stack, 'resume')}"
-    ctx.exit(act(stack, wished("hold", reason, request), Manner(yes, as_json), announced, next_=next_))
+    def next_(book: Book) -> str:
+        return f"Lift that hold: {words(stack, 'resume')}" if book.hold else ""
+
+    refused = present.after_a_no(ledger, next_)
+    ctx.exit(act(stack, wished("hold", reason, request), Manner(yes, as_json), announced, refused))

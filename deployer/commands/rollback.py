@@ -9,6 +9,7 @@ import click
 
 from deployer.commands.parts import asking, options
 from deployer.commands.parts.target import Target, understood
+from deployer.model import Book
 
 if TYPE_CHECKING:
     from deployer.commands.parts.present import Present
@@ -63,6 +64,7 @@ def rollback(
     """
     asking.require_somebody("rollback", yes=yes)
     reason = asking.why(reason, "rollback")
+    from deployer import rollout
     from deployer.commands.parts import present
     from deployer.commands.parts.acting import Manner, act, wished, words
 
@@ -85,17 +87,19 @@ def rollback(
             stays,
         )
 
-    next_ = f"What is under way is turned round so: {words(stack, 'abort', '--reason', '...')}"
+    def next_(book: Book) -> str:
+        turn = words(stack, "abort", "--reason", "...")
+        return f"What is under way is turned round so: {turn}" if rollout.underway(book) else ""
+
+    refused = present.after_a_no(ledger, next_)
     manner = Manner(yes, as_json, timeout)
-    ctx.exit(act(stack, wished("rollback", reason, request, about), manner, announced, next_=next_))
+    ctx.exit(act(stack, wished("rollback", reason, request, about), manner, announced, refused))
 
 
 def _goal(now: Present, ledger: Ledger, to: str | None) -> str:
-    from deployer.model import Image
-
     if to is None:
         back = now.way_back(ledger.quarantine)
         return now.version(back.number) if back else "the last good version that the deployer finds"
     if to.startswith("sha256:"):
-        return f"the version that was live with {now.image(Image('', to))}"
+        return f"the version that was live with {now.image(to)}"
     return now.version(to)

@@ -100,9 +100,10 @@ def test_hold_deploy_past_it_and_resume(account: Account, deployer: Run) -> None
     assert "Error: on-call: hold was refused: deployments are held already, by alice (on-call-alice)" in (
         again.stderr
     )
-    assert "Lift a hold: deployer --stack on-call resume" in again.stderr
+    assert "Lift that hold: deployer --stack on-call resume" in again.stderr
     assert without.returncode == 1
     assert f"or name the hold to pass it: {id_}" in without.stderr
+    assert f"{first.image.digest} --reason 'incident 42' --past-hold {id_}\n" in without.stderr
     assert past.returncode == 0, past.stderr
     assert "SUCCEEDED" in past.stdout
     assert team.where()[0] == first.image.digest
@@ -212,8 +213,8 @@ def test_a_viewer_watches_and_reads_the_logs(account: Account, run: Callable[[st
     assert watched.returncode == 0, watched.stderr
     assert "VERIFYING" in watched.stdout
     assert " took " in watched.stdout
-    assert f"INFO    live is version {deployment.version}" in logged.stdout or "INFO " in logged.stdout
-    assert f"[{deployment.id}]" in logged.stdout
+    live = f"INFO    live points at version {deployment.version}  phase: CONFIRMING  [{deployment.id}]"
+    assert live in logged.stdout
     assert [set(json.loads(line)) for line in lines] == [{"at", "stream", "message"}] * 3
 
 

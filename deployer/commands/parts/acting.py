@@ -190,10 +190,16 @@ class Manner:
     timeout: int = 0  # seconds to wait for the end, once the deployer has answered
 
 
-def act(stack: Stack, wish: Wish, manner: Manner, announced: Callable[[], str], *, next_: str = "") -> int:
+def act(
+    stack: Stack,
+    wish: Wish,
+    manner: Manner,
+    announced: Callable[[], str],
+    next_: Callable[[], str] | None = None,
+) -> int:
     """Ask, give the command, follow it to its end, and tell what became of it. The exit code.
 
-    `announced` says what will happen, if somebody is to be asked; `next_`, what to do when it is refused.
+    `announced` says what will happen, if somebody is to be asked; `next_`, what to do when it was refused.
     """
     service, name = stack.output("ServiceFunctionName"), stack.output("DeployerName")
     if not manner.yes:
@@ -257,7 +263,9 @@ def words(stack: Stack, *more: str) -> str:
     return shlex.join(["deployer", "--stack", plain(stack.name), *more])
 
 
-def _tell_given(service: str, wish: Wish, given: Given, manner: Manner, next_: str) -> int:
+def _tell_given(
+    service: str, wish: Wish, given: Given, manner: Manner, next_: Callable[[], str] | None
+) -> int:
     """What came of a command that is about no deployment, or came to nothing."""
     outcome, code = {"hold": "held", "resume": "resumed"}.get(wish.verb, "done"), 0
     if given.refused:
@@ -270,7 +278,7 @@ def _tell_given(service: str, wish: Wish, given: Given, manner: Manner, next_: s
         click.echo(json.dumps(record))
     if given.refused:
         told = f"Error: {service}: {wish.verb} was refused: {plain(because)}"
-        click.echo("\n".join(part for part in (told, next_) if part), err=True)
+        click.echo("\n".join(part for part in (told, next_() if next_ else "") if part), err=True)
     elif because:
         click.echo(
             f"Error: {service}: {plain(because)}. As far as the ledger says, the command was not followed.\n"

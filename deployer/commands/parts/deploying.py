@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deployer.commands.parts import present
 from deployer.commands.parts.acting import Manner, act, wished, words
 from deployer.commands.parts.target import Target, plain, understood
-from deployer.model import Image, Quarantine
+from deployer.model import Book, Quarantine
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,26 @@ def ask_to_deploy(target: Target, asked: Asked, manner: Manner) -> int:
         with understood("reading the ledger"):
             bad = ledger.quarantine(digest)
         return now.sentences(
-            f"{now.service}: {now.image(Image('', digest))} will be verified and made live, "
-            "or everything put back.",
+            f"{now.service}: {now.image(digest)} will be verified and made live, or everything put back.",
             now.users,
             _quarantine(asked.verb, bad),
             _hold(now, asked.past_hold),
             now.under_way,
         )
 
-    again = words(stack, asked.verb, digest, "--reason", asked.reason, "--past-hold")
-    next_ = [f"Past a hold: {again} HOLD-ID. Without one: {words(stack, 'resume')}"]
-    if asked.verb == "deploy":
-        retry = words(stack, "retry", digest, "--reason", "...")
-        next_.append(f"If it is in quarantine and was not to blame: {retry}")
+    def next_(book: Book) -> str:
+        if book.hold:
+            past = words(
+                stack, asked.verb, digest, "--reason", asked.reason, "--past-hold", plain(book.hold.id)
+            )
+            return f"Past that hold: {past}\nOr lift it first: {words(stack, 'resume')}"
+        if asked.verb == "deploy" and ledger.quarantine(digest):
+            retry = words(stack, "retry", digest, "--reason", "...")
+            return f"If the image was not to blame: {retry}"
+        return ""
+
     wish = wished(asked.verb, asked.reason, asked.request, about)
-    return act(stack, wish, manner, announced, next_="\n".join(next_))
+    return act(stack, wish, manner, announced, present.after_a_no(ledger, next_))
 
 
 def _quarantine(verb: str, bad: Quarantine | None) -> str:

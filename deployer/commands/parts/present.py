@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,7 +64,8 @@ class Present:
         going = rollout.underway(self.book)
         if going is None:
             return ""
-        return f"Deployment {plain(going.id)} of {self.image(going.image)} is under way, in {going.phase}."
+        image = self.image(going.image.digest)
+        return f"Deployment {plain(going.id)} of {image} is under way, in {going.phase}."
 
     def sentences(self, *sentences: str) -> str:
         """Those that are not empty, as one text."""
@@ -72,12 +74,16 @@ class Present:
     def version(self, number: str | None) -> str:
         """A version as people read it, with its image and revision, if they are remembered."""
         image = self._image_of(number)
-        return f"version {plain(number or '?')}" + (f" ({self.image(image)})" if image else "")
-
-    def image(self, image: Image) -> str:
-        """An image as people read it, with its revision, if that is remembered."""
+        if image is None:
+            return f"version {plain(number or '?')}"
         revision = self._origin(image.digest).revision
-        return short(image.digest) + (f", {plain(revision)}" if revision else "")
+        told = f"{plain(revision)}, {image}" if revision else str(image)
+        return f"version {plain(number or '?')} ({told})"
+
+    def image(self, digest: str) -> str:
+        """An image as people read it, with its revision, if that is remembered."""
+        revision = self._origin(digest).revision
+        return f"{plain(revision)} ({short(digest)})" if revision else short(digest)
 
     def way_back(self, quarantine: Callable[[str], Quarantine | None]) -> Version | None:
         """Where a rollback goes that names no target; None: the deployer has to find out."""
@@ -110,6 +116,17 @@ class Present:
             if each.previous and each.previous.image.digest == digest and each.before != Origin():
                 return each.before
         return Origin()
+
+
+def after_a_no(ledger: Ledger, then: Callable[[Book], str]) -> Callable[[], str]:
+    """What to do next when a command was refused, as things are then; empty if that cannot be read."""
+
+    def next_() -> str:
+        with suppress(LookAgain, Refused):
+            return then(ledger.look())
+        return ""
+
+    return next_
 
 
 def digest(stack: Stack, ledger: Ledger, text: str, option: str) -> str:
