@@ -50,6 +50,7 @@ from deployer.model import (
     View,
     short,
 )
+from deployer.text import who
 
 # -- the table ---------------------------------------------------------------------------------------
 
@@ -353,7 +354,7 @@ def decide(view: View, limits: Limits) -> Step:
         ) from None
     if view.abort and view.deployment.phase in _CAN_BE_ABORTED:
         asked = view.abort.asked
-        return _revert(f"{asked.by} aborted it: {asked.because}")
+        return _revert(f"{who(asked.by)} aborted it: {asked.because}")
     return phase(view, limits)
 
 
@@ -416,7 +417,7 @@ def _turned_away(view: View) -> str | None:
         then = "what the release tag points at then is taken up on resume"
         if source in ASKED:
             then = f"resume and ask again, or name the hold to pass it: {hold.id}"
-        return f"deployments are held by {hold.by} ({hold.because}); {then}"
+        return f"deployments are held by {who(hold.by)} ({hold.because}); {then}"
     if view.quarantine and source is not Source.RETRY:
         return (
             f"{view.deployment.image} is in quarantine since deployment {view.quarantine.deployment}: "
@@ -860,7 +861,7 @@ def _somebody_moved_live(expected: str, live: Version) -> Step:
 
 def _superseded_by(newer: Deployment) -> str:
     if newer.source is Source.ROLLBACK:
-        return f"{newer.by} takes users back to version {newer.version}: {newer.why}"
+        return f"{who(newer.by)} takes users back to version {newer.version}: {newer.why}"
     return f"a newer release was pushed: {newer.image}"
 
 
