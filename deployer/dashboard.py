@@ -1,7 +1,7 @@
 """The dashboard Lambda's entry point: a CloudWatch custom widget that shows the state of deployments.
 
 It reads, and never writes: that is why it is a function of its own, with a role of its own. Viewers invoke it
-with their own credentials, and with any parameters; of those it looks at `describe` and at the theme.
+with their own credentials, and with any parameters; of those it looks at `describe`, `read` and the theme.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_dashboard_about.html
 """
 
@@ -11,12 +11,12 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import log, page, settings
+from deployer import inspection, log, page, settings
 from deployer.aws import clients
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
@@ -63,8 +63,9 @@ def _settings() -> settings.DashboardSettings:
 
 @logger.inject_lambda_context(clear_state=True)
 @log.discreet_exceptions()
-def on_widget(event: object, context: LambdaContext) -> str:  # noqa: ARG001  Lambda hands it over
-    """The page as HTML; for `{"describe": true}`, what the widget is, as Markdown.
+def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  Lambda hands it over
+    """The page as HTML; for `{"describe": true}`, what it is, as Markdown; for `{"read": "function"}`,
+    as JSON, how the service's function stands (`inspection.py`).
 
     Markdown as it is, like the answer of AWS's own samples:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_samples.html
@@ -79,6 +80,8 @@ def on_widget(event: object, context: LambdaContext) -> str:  # noqa: ARG001  La
         logger.error("the dashboard cannot start", extra={"because": str(error)})
         return page.cannot(str(error), theme)
     lambda_ = clients.client("lambda")
+    if asked.get("read") == "function":
+        return inspection.inspect(lambda_, given.function_name)
     return show(
         DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
         LambdaFunction(lambda_, lambda_, given.function_name, given.repository_uri),  # it invokes nothing
