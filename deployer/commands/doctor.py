@@ -11,6 +11,7 @@ import click
 
 from deployer.commands.parts import options
 from deployer.commands.parts.target import Target, plain
+from deployer.text import printable
 
 if TYPE_CHECKING:
     from deployer.commands.parts.diagnosis.finding import Finding
@@ -83,7 +84,7 @@ def _record(finding: Finding) -> dict[str, object]:
         "verdict": finding.mark,
         "seen": plain(finding.seen),
         "fix": finding.fix or None,
-        "commands": list(finding.commands),
+        "commands": [printable(command) for command in finding.commands],
     }
 
 
@@ -94,7 +95,7 @@ def _tell(finding: Finding) -> None:
     if finding.fix:
         click.echo(f"{'':<9}{plain(finding.fix)}{':' if finding.commands else ''}")
     for command in finding.commands:
-        click.echo(f"{'':<13}{command}")
+        click.echo(f"{'':<13}{printable(command)}")
 
 
 def _sum(found: Sequence[Finding]) -> str:

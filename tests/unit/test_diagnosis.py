@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from deployer import placeholder
 from deployer.commands.parts.diagnosis import of_stack, patterns, policies, wanted
 from deployer.commands.parts.diagnosis.finding import Finding, Mark, Unread
 from deployer.commands.parts.diagnosis.findings import all_of
@@ -552,6 +553,13 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "is ARCHIVED",
         "push",
     ),
+    (
+        {"tags": {**WELL.tags, "live": None}, "book": Book(open=(open_since(Phase.CONFIRMING, 2),))},
+        "live is kept",
+        Mark.WARNING,
+        "a deployment is under way",
+        "when it has ended",
+    ),
     ({"tags": {**WELL.tags, "previous": None}}, "way back", Mark.WARNING, "nothing to go back to", "logs"),
     (
         {"queues": {**WELL.queues, "RuleDeadLetters": Waiting(1, 1)}},
@@ -635,6 +643,12 @@ def test_a_rule_that_may_not_start_the_deployer_is_found_with_the_command_that_l
 )
 def test_what_goes_its_way_is_well(book: Book) -> None:
     assert marks(found(book=book)) == {}
+
+
+def test_the_placeholder_needs_no_tag_live() -> None:
+    function = {**FUNCTION, "live": state(placeholder.image("x86_64").digest)}
+
+    assert marks(found(function=function, tags={**WELL.tags, "live": None})) == {}
 
 
 READ = [each.name for each in fields(Seen) if each.name not in ("names", "stack")]

@@ -14,9 +14,12 @@ import pytest
 
 from deployer.commands.parts.diagnosis import wanted
 from deployer.commands.parts.diagnosis.names import RULES, Names
+from deployer.model import Phase
+from sandbox.building import images
+from sandbox.cli import PARAMETERS
 from tests import starter
 from tests.cli.conftest import clean_environment, command
-from tests.whole.team import Mailbox, Team
+from tests.whole.team import SERVICE, Mailbox, Team, unwell
 
 if TYPE_CHECKING:
     from sandbox.server import Sandbox
@@ -167,10 +170,140 @@ def test_what_is_broken_is_found_alone_and_mended_by_what_doctor_says(
     assert doctor(environment) == (0, {})
 
 
-def test_what_doctor_would_put_back_is_what_the_stack_began_with(sandbox: Sandbox) -> None:
-    team = Team(sandbox, "doctor-fresh")
+def test_live_that_is_gone_is_made_again_on_the_version_that_was_live(
+    well: Team, environment: dict[str, str]
+) -> None:
+    before = well.live()
+    well.lambda_.delete_alias(FunctionName=well.function, Name="live")
+
+    code, wrong = doctor(environment)
+    for line in wrong["live"]["commands"]:
+        paste(well, line)
+
+    assert code == 1
+    verdicts = {each: found["verdict"] for each, found in wrong.items()}
+    assert verdicts == {"live": "FAIL", "API": "FAIL", "live is kept": "unknown"}
+    assert well.live() == before
+    assert doctor(environment) == (0, {})
+    assert well.ask("/health").status == 200
+
+
+def test_dead_letters_are_counted_and_not_read(well: Team, environment: dict[str, str]) -> None:
+    sqs, url = well.sandbox.client("sqs"), well.outputs["RuleDeadLettersUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="?")
+
+    code, wrong = doctor(environment)
+
+    [letter] = sqs.receive_message(QueueUrl=url)["Messages"]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=letter["ReceiptHandle"])
+    assert (code, list(wrong)) == (1, ["dead letters"])
+    assert "1 in RuleDeadLetters" in wrong["dead letters"]["seen"]
+    assert wrong["dead letters"]["commands"] == ["deployer --stack doctor dead-letters"]
+
+
+def test_a_hold_is_found_with_who_and_why_and_no_escape_of_theirs_reaches_the_terminal(
+    well: Team, environment: dict[str, str]
+) -> None:
+    well.command({"command": "hold", "by": "alice", "because": "incident \x1b[2J 42"})
+
+    done = command(environment, "doctor")
+    code, wrong = doctor(environment)
+
+    well.command({"command": "resume", "by": "alice"})
+    assert (code, list(wrong)) == (1, ["hold"])
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("FAIL")]
+    assert "alice holds deployments since " in line
+    assert "incident \ufffd[2J 42" in line
+
+
+def test_an_image_for_another_architecture_is_found_under_the_release_tag(
+    well: Team, environment: dict[str, str]
+) -> None:
+    before = well.tags()["latest"]
+    digest = well.upload(images.build(SERVICE, build_args={"REVISION": "arm"}, architecture="arm64"))
+    rejected = well.settled(digest)
+
+    code, wrong = doctor(environment)
+
+    assert rejected.phase is Phase.REJECTED
+    assert (code, list(wrong)) == (1, ["release tag"])
+    assert "built for arm64, the function runs on x86_64" in wrong["release tag"]["seen"]
+    manifest = well.ecr.batch_get_image(repositoryName=well.repository, imageIds=[{"imageDigest": before}])
+    text = manifest["images"][0]["imageManifest"]
+    well.ecr.put_image(repositoryName=well.repository, imageManifest=text, imageTag="latest")
+    well.settled(before)
+    assert doctor(environment) == (0, {})
+
+
+def test_an_image_that_was_seen_to_fail_is_found_with_the_way_to_try_it_again(
+    well: Team, environment: dict[str, str]
+) -> None:
+    reverted = well.settled(well.upload(well.build("unwell", unwell())))
+
+    code, wrong = doctor(environment)
+
+    assert reverted.phase is Phase.REVERTED
+    assert (code, list(wrong)) == (1, ["quarantine"])
+    assert "GET /health" in wrong["quarantine"]["seen"]
+    assert wrong["quarantine"]["commands"] == [f"deployer --stack doctor retry {reverted.image.digest}"]
+    assert well.settled(well.upload(well.build("well again"))).phase is Phase.SUCCEEDED
+
+
+def test_whoever_may_do_less_is_told_what_could_not_be_looked_at(
+    well: Team, environment: dict[str, str]
+) -> None:
+    iam, name = well.sandbox.client("iam"), f"{well.name}-pusher"
+    arn = str(iam.create_role(RoleName=name, AssumeRolePolicyDocument='{"Statement": []}')["Role"]["Arn"])
+    iam.attach_role_policy(RoleName=name, PolicyArn=well.outputs["PusherPolicyArn"])
+
+    code, wrong = doctor(environment | well.sandbox.environment_as(arn))
+
+    assert code == 0
+    assert {found["verdict"] for found in wrong.values()} == {"unknown"}
+    assert all(found["seen"].startswith("not allowed to look: ") for found in wrong.values())
+    assert {"repository policy", "live", "push rule", "last sweep", "subscriptions"} <= wrong.keys()
+    assert not {"stack", "release tag", "hold", "messages"} & wrong.keys()
+
+
+def test_no_value_of_the_services_environment_is_given_away(well: Team, environment: dict[str, str]) -> None:
+    secret = PARAMETERS["GeminiApiKey"]
+    configuration = well.lambda_.get_function_configuration(FunctionName=well.function)
+    assert configuration["Environment"]["Variables"]["GEMINI_API_KEY"] == secret
+
+    told = command(environment, "doctor", "--json").stdout + command(environment, "doctor").stdout
+    dashboard = well.outputs["DashboardFunctionName"]
+    answer = well.lambda_.invoke(FunctionName=dashboard, Payload='{"read": "function"}')
+    inspected = answer["Payload"].read().decode()
+
+    assert secret not in told + inspected
+    assert json.loads(inspected)["unset"] == ["DATABASE_URL"]
+
+
+@pytest.fixture(scope="module")
+def fresh(sandbox: Sandbox) -> Team:
+    """A stack that nobody has pushed to, nobody is told by, and whose secret is blank."""
+    return Team(sandbox, "doctor-fresh", GeminiApiKey=" ")
+
+
+def test_of_a_new_stack_it_says_what_is_still_to_do(fresh: Team, tmp_path: Path) -> None:
+    account = fresh.sandbox.environment
+
+    code, wrong = doctor({**clean_environment(tmp_path), **account, "DEPLOYER_STACK": fresh.name})
+
+    assert code == 1
+    verdicts = {each: found["verdict"] for each, found in wrong.items()}
+    assert {each for each, verdict in verdicts.items() if verdict == "FAIL"} == {"settings", "subscriptions"}
+    assert "GEMINI_API_KEY is not set" in wrong["settings"]["seen"]
+    assert verdicts["release tag"] == "warning"
+    assert wrong["release tag"]["commands"] == ["deployer --stack doctor-fresh push"]
+
+
+def test_what_doctor_would_put_back_is_what_the_stack_began_with(fresh: Team) -> None:
+    team = fresh
     names = Names(team.name, team.outputs)
-    events = sandbox.client("events")
+    events = team.sandbox.client("events")
 
     policy = json.loads(team.ecr.get_repository_policy(repositoryName=team.repository)["policyText"])
     assert json.loads(wanted.repository_policy(names)) == policy

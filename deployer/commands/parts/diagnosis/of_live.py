@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from deployer import placeholder
 from deployer.commands.parts.diagnosis import wanted
 from deployer.commands.parts.diagnosis.finding import Finding, Mark, Unread, fail, ok, unknown, warning
 from deployer.commands.parts.diagnosis.policies import CannotTell, Wish, allows
 from deployer.commands.parts.diagnosis.reading import Seen
-from deployer.model import Phase, short
+from deployer.model import Book, Phase, short
 
 # What the service cannot do without: service/chalicelib/health.py.
 _REQUIRED = frozenset({"ENVIRONMENT", "GEMINI_API_KEY"})
@@ -82,12 +83,10 @@ def api(seen: Seen) -> Finding:
         told = f"the policy of live has {error}, which is not understood here"
         return Finding(name, Mark.UNKNOWN, told, "look at it by hand", (show,))
     if not allowed:
-        return fail(
-            name,
-            "API Gateway may not invoke live: users get 500",
-            "let the API invoke it; if live itself is gone, mend that first",
-            wanted.permit_api(names),
-        )
+        told = "API Gateway may not invoke live: users get 500"
+        if seen.alias is None:
+            return fail(name, told, "make live again, as said above")
+        return fail(name, told, "let the API invoke it", wanted.permit_api(names))
     return ok(name, "API Gateway may invoke live")
 
 
@@ -106,7 +105,11 @@ def kept(seen: Seen) -> Finding:
             "release anew, so that what is live can be fetched",
             names.command("push"),
         )
+    if digest in placeholder.digests():
+        return ok(name, "users are on the placeholder, which has a tag of its own: nothing was released yet")
     if tagged is None or tagged["imageDigest"] != digest:
+        if isinstance(seen.book, Book) and seen.book.open:
+            return warning(name, "a deployment is under way", "the tag live follows when it has ended")
         where = f"on {short(str(tagged['imageDigest']))}" if tagged else "on no image"
         return fail(
             name,

@@ -57,13 +57,11 @@ def alarms(seen: Seen) -> Finding:
     if isinstance(found, Unread):
         return unknown(name, found)
     red = [each for each in found if each.get("StateValue") == "ALARM"]
-    show = names.aws("cloudwatch", "describe-alarms", "--alarm-names")
     if red:
         told = "; ".join(f"{each['AlarmName']}: {each.get('StateReason', '')}" for each in red)
         which = [str(each["AlarmName"]) for each in red]
-        return fail(
-            name, f"red: {told}", "each says in its description what to do", f"{show} {' '.join(which)}"
-        )
+        show = names.aws("cloudwatch", "describe-alarms", "--alarm-names", *which)
+        return fail(name, f"red: {told}", "each says in its description what to do", show)
     gone = sorted(set(names.alarms) - {str(each["AlarmName"]) for each in found})
     if gone:
         return fail(
