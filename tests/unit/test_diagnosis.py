@@ -17,7 +17,7 @@ from deployer.commands.parts.diagnosis import of_stack, patterns, policies, want
 from deployer.commands.parts.diagnosis.finding import Finding, Mark, Unread
 from deployer.commands.parts.diagnosis.findings import all_of
 from deployer.commands.parts.diagnosis.names import ALARMS, QUEUES, RULES, Names
-from deployer.commands.parts.diagnosis.reading import Rule, Seen, StackSeen, Waiting
+from deployer.commands.parts.diagnosis.reading import Rule, Seen, StackSeen, Waiting, inspected
 from deployer.model import (
     Artifact,
     ArtifactKind,
@@ -468,7 +468,7 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "architecture",
         Mark.FAIL,
         "the function is arm64, the stack's images are built for x86_64",
-        "--architectures x86_64",
+        f"--architectures x86_64 --image-uri {OUTPUTS['RepositoryUri']}@{LIVE}",
     ),
     (
         {"function": {**FUNCTION, "unset": ["DATABASE_URL", "GEMINI_API_KEY"]}},
@@ -716,6 +716,35 @@ def test_a_command_to_paste_leads_where_this_one_looked_and_is_quoted() -> None:
 
     assert names.command("resume") == "deployer --stack 'my stack' --profile prod --region eu-west-1 resume"
     assert names.aws("events", "x") == "aws events x --profile prod --region eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("body", "failed", "words"),
+    [
+        (b'{"errorType": "Runtime.ExitError"}', True, "shop-dashboard failed: {"),
+        (b'"<html>"', False, "older than this command"),
+        (b'{"latest": {}}', False, "older than this command"),
+        (b"[" * 5000, False, "older than this command"),
+        (b"\xff", False, "older than this command"),
+    ],
+)
+def test_a_dashboard_that_does_not_answer_is_no_answer(body: bytes, failed: bool, words: str) -> None:
+    unread = inspected("shop-dashboard", body, failed=failed)
+
+    assert isinstance(unread, Unread)
+    assert words in unread.because
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        {"latest": None, "live": 5, "unset": "x"},
+        {"latest": {}, "live": {}, "unset": [5]},
+        {"latest": {"error": "no"}, "live": {"error": "no"}, "unset": None},
+    ],
+)
+def test_an_answer_of_any_shape_is_judged_without_harm(function: dict[str, Any]) -> None:
+    assert found(function=function)
 
 
 # -- policies of resources

@@ -72,14 +72,21 @@ def paste(team: Team, line: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_a_stack_that_is_well_is_said_to_be_in_every_point(environment: dict[str, str]) -> None:
-    done = command(environment, "doctor")
+def test_a_stack_that_is_well_is_said_to_be_in_every_point_with_some_thirty_requests(
+    well: Team, viewer: str, environment: dict[str, str]
+) -> None:
+    done = command(environment | well.sandbox.environment_as(viewer, "counted"), "doctor")
 
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     *lines, last = done.stdout.splitlines()
     assert all(line.startswith("ok ") for line in lines), done.stdout
     assert last == f"{len(lines)} ok"
     assert len(lines) == 25
+    asked = {
+        action: many for (session, action), many in well.sandbox.iam.trail.items() if session == "counted"
+    }
+    assert asked.pop("cloudwatch:DescribeAlarms") == 10  # one request, which is checked for each alarm
+    assert sum(asked.values()) == 28, asked
 
 
 # -- broken things, each with the commands that mend it
@@ -174,15 +181,17 @@ def test_live_that_is_gone_is_made_again_on_the_version_that_was_live(
     well: Team, environment: dict[str, str]
 ) -> None:
     before = well.live()
+    # A sweep in this moment would fail, and be told of for a quarter of an hour.
+    well.sandbox.client("events").disable_rule(Name=well.outputs["SweepRuleName"])
     well.lambda_.delete_alias(FunctionName=well.function, Name="live")
 
     code, wrong = doctor(environment)
-    for line in wrong["live"]["commands"]:
+    for line in wrong["live"]["commands"] + wrong["sweep rule"]["commands"]:
         paste(well, line)
 
     assert code == 1
     verdicts = {each: found["verdict"] for each, found in wrong.items()}
-    assert verdicts == {"live": "FAIL", "API": "FAIL", "live is kept": "unknown"}
+    assert verdicts == {"sweep rule": "FAIL", "live": "FAIL", "API": "FAIL", "live is kept": "unknown"}
     assert well.live() == before
     assert doctor(environment) == (0, {})
     assert well.ask("/health").status == 200
@@ -313,3 +322,16 @@ def test_what_doctor_would_put_back_is_what_the_stack_began_with(fresh: Team) ->
         [target] = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
         line = shlex.split(wanted.put_target(which, names))
         assert json.loads(line[line.index("--targets") + 1]) == [target]
+
+
+def test_what_was_deleted_is_no_reason_to_fall_over(fresh: Team, tmp_path: Path) -> None:
+    account = {**clean_environment(tmp_path), **fresh.sandbox.environment, "DEPLOYER_STACK": fresh.name}
+    fresh.lambda_.delete_function(FunctionName=fresh.outputs["DashboardFunctionName"])
+    fresh.sandbox.client("logs").delete_log_group(logGroupName=f"/aws/lambda/{fresh.outputs['DeployerName']}")
+    fresh.sandbox.client("dynamodb").delete_table(TableName=fresh.outputs["LedgerName"])
+
+    _, wrong = doctor(account)
+
+    for name in ("function", "settings", "last sweep", "hold", "last deployment"):
+        assert wrong[name]["verdict"] == "unknown", wrong[name]
+        assert "it was deleted" in wrong[name]["seen"]

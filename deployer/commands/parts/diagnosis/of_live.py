@@ -159,14 +159,16 @@ def architecture(seen: Seen) -> Finding:
         return unknown(name, found)
     has = str(found.get("architecture"))
     if has != names.architecture:
+        live = _part(seen, "live")
+        which = f":{names.release_tag}" if isinstance(live, Unread) else f"@{live.get('digest')}"
+        image = names.outputs["RepositoryUri"] + which
         return fail(
             name,
             f"the function is {has}, the stack's images are built for {names.architecture}",
-            "somebody changed the function; put the stack's image and architecture back with a release",
+            "somebody changed the function; put it back, with what is live",
             names.aws(
                 *("lambda", "update-function-code", "--function-name", names.service),
-                *("--architectures", names.architecture),
-                *("--image-uri", f"{names.outputs['RepositoryUri']}:{names.release_tag}"),
+                *("--architectures", names.architecture, "--image-uri", image),
             ),
         )
     return ok(name, f"{has}, as the stack's images")

@@ -40,6 +40,7 @@ _NOT_THERE = (
     "RepositoryPolicyNotFoundException",
     "LifecyclePolicyNotFoundException",
     "ImageNotFoundException",
+    "NotFound",  # SNS
 )
 _TAGS = ("release", "live", "previous")
 _TOPICS = {"Topic": "TopicArn", "ChatTopic": "ChatTopicArn"}
@@ -168,7 +169,7 @@ class _Reader:
         alarms = self._later(
             lambda: self._clients["cloudwatch"].describe_alarms(AlarmNames=names.alarms)["MetricAlarms"]
         )
-        book = books.result()
+        book = _there(books.result(), f"table {names.outputs['LedgerName']}")
         return Seen(
             names=names,
             stack=stack,
@@ -181,14 +182,14 @@ class _Reader:
             alias=alias.result(),
             alias_policy=alias_policy.result(),
             deployer_policy=deployer_policy.result(),
-            function=function.result(),
+            function=_there(function.result(), f"function {names.dashboard}"),
             rules={rule: found.result() for rule, found in rules.items()},
-            sweeps=sweeps.result(),
-            queues={queue: found.result() for queue, found in queues.items()},
+            sweeps=_there(sweeps.result(), f"log group of {names.deployer}"),
+            queues={queue: _there(found.result(), queue) for queue, found in queues.items()},
             book=book if isinstance(book, Unread) else book[0],
             history=book if isinstance(book, Unread) else book[1],
-            subscriptions={topic: found.result() for topic, found in subscriptions.items()},
-            alarms=alarms.result(),
+            subscriptions={topic: _there(found.result(), topic) for topic, found in subscriptions.items()},
+            alarms=_there(alarms.result(), "list of alarms"),
         )
 
     def _later(self, ask: Callable[..., object], *what: str) -> Future[Any]:
@@ -231,18 +232,7 @@ class _Reader:
             FunctionName=self._names.dashboard, Payload=json.dumps({"read": "function"})
         )
         body = answer["Payload"].read(_MOST_ANSWER_BYTES)
-        if answer.get("FunctionError"):
-            return Unread(f"{self._names.dashboard} failed: {plain(body.decode(errors='replace'))}")
-        try:
-            told = json.loads(body)
-        except (ValueError, RecursionError):
-            told = None
-        if not (isinstance(told, dict) and {"latest", "live", "unset"} <= told.keys()):
-            return Unread(
-                f"{self._names.dashboard} does not know this question: it is older than this command. "
-                "sam build && sam deploy"
-            )
-        return told
+        return inspected(self._names.dashboard, body, failed="FunctionError" in answer)
 
     def _sweeps(self, since: datetime) -> list[Answer]:
         """DescribeLogStreams would be less to read, but "typically updates in less than an hour".
@@ -274,6 +264,22 @@ class _Reader:
         return found
 
 
+def inspected(function: str, body: bytes, *, failed: bool) -> Answer | Unread:
+    """What the dashboard's function says of the service's. `failed`: it died, and `body` says of what."""
+    if failed:
+        return Unread(f"{function} failed: {plain(body.decode(errors='replace'))}")
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        told = None
+    if isinstance(told, dict) and {"latest", "live", "unset"} <= told.keys():
+        return told
+    return Unread(
+        f"{function} does not answer this question: it is older than this command (sam build && sam deploy), "
+        "or cannot start (its log says why)"
+    )
+
+
 def _attempt(ask: Callable[[], T]) -> T | Unread | None:
     """What `ask` gives; None when AWS says that there is no such thing."""
     from botocore.exceptions import BotoCoreError
@@ -288,6 +294,11 @@ def _attempt(ask: Callable[[], T]) -> T | Unread | None:
         return Unread(plain(told), refused="AccessDenied" in told or "AuthorizationError" in told)
     except (LookAgain, BadRecord, BotoCoreError) as error:
         return Unread(plain(str(error)))
+
+
+def _there(answer: Any, what: str) -> Any:
+    """What a stack has as long as it is there: not to find it is a failed look."""
+    return Unread(f"there is no {what}: it was deleted, so nothing can be said") if answer is None else answer
 
 
 def _first(answer: Answer | Unread | None) -> Answer | Unread | None:
