@@ -11,16 +11,17 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import log, page, settings
+from deployer import log, page, placeholder, reading, settings
 from deployer.aws import clients
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.record import BadRecord
+from deployer.aws.registry import EcrRegistry
 from deployer.model import Book, Deployment, Version
 from deployer.ports import LookAgain, Refused
 
@@ -63,8 +64,9 @@ def _settings() -> settings.DashboardSettings:
 
 @logger.inject_lambda_context(clear_state=True)
 @log.discreet_exceptions()
-def on_widget(event: object, context: LambdaContext) -> str:  # noqa: ARG001  Lambda hands it over
-    """The page as HTML; for `{"describe": true}`, what the widget is, as Markdown.
+def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  Lambda hands it over
+    """The page as HTML; for `{"describe": true}`, what the widget is, as Markdown; for a program that asks to
+    `read`, what `reading.answer` says.
 
     Markdown as it is, like the answer of AWS's own samples:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_samples.html
@@ -72,6 +74,8 @@ def on_widget(event: object, context: LambdaContext) -> str:  # noqa: ARG001  La
     asked = event if isinstance(event, dict) else {}
     if asked.get("describe"):
         return DESCRIPTION
+    if "read" in asked:  # a program, not a widget
+        return reading.answer(asked, _sources, datetime.now(UTC))
     theme = _theme(asked)
     try:
         given = _settings()
@@ -85,6 +89,18 @@ def on_widget(event: object, context: LambdaContext) -> str:  # noqa: ARG001  La
         given,
         now=datetime.now(UTC),
         theme=theme,
+    )
+
+
+def _sources() -> reading.Sources:
+    given, lambda_ = _settings(), clients.client("lambda")
+    repository = given.repository_uri.partition("/")[2]
+    return reading.Sources(
+        LambdaFunction(lambda_, lambda_, given.function_name, given.repository_uri),
+        EcrRegistry(clients.client("ecr"), repository),
+        DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
+        repository,
+        frozenset(placeholder.digests()),
     )
 
 

@@ -97,6 +97,14 @@ def the_dashboard_shows_the_deployments(account: Account) -> None:
     account.expect("could not be read" not in page.lower() and "SUCCEEDED" in page.upper(), "the whole page")
 
 
+def the_dashboard_plans_a_push(account: Account) -> None:
+    digest = images.upload(account.build(), account.admin("ecr"), account.repository, "for-a-plan")
+    asked = {"read": "plan", "digest": digest}
+    answer = account.invoke(account.outputs["DashboardFunctionName"], asked)
+    told = json.loads(answer["Payload"].read())
+    account.expect(told.get("would") == "be deployed", str(told))
+
+
 def what_the_dashboard_prints_can_be_read(account: Account) -> None:
     name = account.outputs["DashboardFunctionName"]
     _writes_its_log(account, name, lambda: account.invoke(name, {"describe": True}))
@@ -306,6 +314,7 @@ STORIES: dict[str, Callable[[Account], None]] = {
     "DeployerRole.WriteItsLog": what_the_deployer_prints_can_be_read,
     "DeployerRole.Trace": the_deployer_can_be_traced,
     "DashboardRole.ReadTheLedger": the_dashboard_shows_the_deployments,
+    "DashboardRole.LookAtTheImages": the_dashboard_plans_a_push,
     "DashboardRole.LookAtTheService": the_dashboard_shows_the_deployments,
     "DashboardRole.WriteItsLog": what_the_dashboard_prints_can_be_read,
     "DashboardRole.Trace": the_dashboard_can_be_traced,
