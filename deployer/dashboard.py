@@ -16,11 +16,12 @@ from typing import Any, Protocol, TypeVar
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import inspection, log, page, settings
+from deployer import inspection, log, page, placeholder, reading, settings
 from deployer.aws import clients
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.record import BadRecord
+from deployer.aws.registry import EcrRegistry
 from deployer.model import Book, Deployment, Version
 from deployer.ports import LookAgain, Refused
 
@@ -64,8 +65,8 @@ def _settings() -> settings.DashboardSettings:
 @logger.inject_lambda_context(clear_state=True)
 @log.discreet_exceptions()
 def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  Lambda hands it over
-    """The page as HTML; for `{"describe": true}`, what it is, as Markdown; for `{"read": "function"}`,
-    as JSON, how the service's function stands (`inspection.py`).
+    """The page as HTML; for `{"describe": true}`, what the widget is, as Markdown; for a program that asks to
+    `read`, what `reading.answer` says, or `inspection.answer` when it reads the `function`.
 
     Markdown as it is, like the answer of AWS's own samples:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_samples.html
@@ -73,6 +74,10 @@ def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  La
     asked = event if isinstance(event, dict) else {}
     if asked.get("describe"):
         return DESCRIPTION
+    if asked.get("read") == "function":
+        return inspection.answer(asked, _inspected)
+    if "read" in asked:  # a program, not a widget
+        return reading.answer(asked, _sources, datetime.now(UTC))
     theme = _theme(asked)
     try:
         given = _settings()
@@ -80,8 +85,6 @@ def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  La
         logger.error("the dashboard cannot start", extra={"because": str(error)})
         return page.cannot(str(error), theme)
     lambda_ = clients.client("lambda")
-    if asked.get("read") == "function":
-        return inspection.inspect(lambda_, given.function_name)
     return show(
         DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
         LambdaFunction(lambda_, lambda_, given.function_name, given.repository_uri),  # it invokes nothing
@@ -89,6 +92,24 @@ def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  La
         now=datetime.now(UTC),
         theme=theme,
     )
+
+
+def _sources() -> reading.Sources:
+    given, lambda_ = _settings(), clients.client("lambda")
+    repository = given.repository_uri.partition("/")[2]
+    return reading.Sources(
+        LambdaFunction(lambda_, lambda_, given.function_name, given.repository_uri),
+        EcrRegistry(clients.client("ecr"), repository),
+        DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
+        repository,
+        frozenset(placeholder.digests()),
+    )
+
+
+def _inspected() -> inspection.Inspected:
+    given = _settings()
+    registry = EcrRegistry(clients.client("ecr"), given.repository_uri.partition("/")[2])
+    return inspection.Inspected(clients.client("lambda"), given.function_name, registry)
 
 
 def show(

@@ -263,8 +263,14 @@ def deployment_id(requested_at: datetime, seed: str) -> str:
 
     `seed` is the event's own id; EventBridge repeats it when it delivers an event again.
     """
+    return f"{id_time(requested_at)}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
+
+
+def id_time(requested_at: datetime) -> str:
+    """What the id of a deployment begins with that was asked for in that second. It sorts before all of them,
+    and after all that were asked for earlier."""
     moment = requested_at.astimezone(UTC)
-    return f"{moment.year:04}{moment:%m%dT%H%M%SZ}-{hashlib.sha256(seed.encode()).hexdigest()[:8]}"
+    return f"{moment.year:04}{moment:%m%dT%H%M%SZ}"
 
 
 @dataclass(frozen=True)

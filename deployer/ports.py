@@ -164,11 +164,20 @@ class Ledger(Protocol):
         """Note that the command's deployment is to be turned round. False if it is not open, or if that was
         noted before. Raises `AskedBefore`."""
 
-    def history(self, limit: int) -> list[Deployment]:
-        """The deployments that ended, newest first."""
+    def quarantines(self, limit: int) -> list[Quarantine]:
+        """The digests that are in quarantine, at most `limit` of them, in their own order."""
+
+    def history(
+        self, limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Deployment]:
+        """The deployments that ended, newest first: those that were asked for from `since` on and before
+        `until`, both to the second."""
 
     def find(self, deployment_id: str) -> Deployment | None:
         """A deployment by its id, open or ended."""
+
+    def beginning(self, beginning: str, limit: int) -> list[Deployment]:
+        """The deployments that ended whose ids begin so, newest first."""
 
 
 class Notifier(Protocol):

@@ -32,6 +32,7 @@ from deployer.model import (
     Version,
     VersionState,
     deployment_id,
+    id_time,
 )
 from deployer.ports import Answer, AskedBefore, Lease, LeaseLost, LookAgain, Refused
 from deployer.rollout import Step
@@ -476,8 +477,22 @@ class FakeLedger:
         self.commands[command.asked.request] = replace(command, wish=None)
         return True
 
-    def history(self, limit: int) -> list[Deployment]:
-        return sorted(self.ended.values(), key=lambda d: d.id, reverse=True)[:limit]
+    def quarantines(self, limit: int) -> list[Quarantine]:
+        return sorted(self.quarantined.values(), key=lambda each: each.digest)[:limit]
+
+    def history(
+        self, limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Deployment]:
+        found = [
+            each
+            for each in self.ended.values()
+            if (since is None or each.id >= id_time(since)) and (until is None or each.id < id_time(until))
+        ]
+        return sorted(found, key=lambda d: d.id, reverse=True)[:limit]
+
+    def beginning(self, beginning: str, limit: int) -> list[Deployment]:
+        found = [each for each in self.ended.values() if each.id.startswith(beginning)]
+        return sorted(found, key=lambda d: d.id, reverse=True)[:limit]
 
     def find(self, deployment_id: str) -> Deployment | None:
         return self.ended.get(deployment_id) or next(

@@ -38,7 +38,7 @@ from deployer.aws.record import (
     quarantine_from,
     quarantine_item,
 )
-from deployer.model import Book, Command, Conclusion, Deployment, Notice, Quarantine
+from deployer.model import Book, Command, Conclusion, Deployment, Notice, Quarantine, id_time
 from deployer.ports import AskedBefore, Lease, LeaseLost, LookAgain, Refused
 
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
@@ -102,9 +102,42 @@ class DynamoLedger:
         item = self._get(self._quarantine, digest)
         return quarantine_from(item) if item else None
 
-    def history(self, limit: int) -> list[Deployment]:
-        """The `limit` deployments that ended last, newest first."""
-        items = self._query(self._history, newest_first=True, limit=limit)
+    def quarantines(self, limit: int) -> list[Quarantine]:
+        """The digests that are in quarantine, at most `limit` of them, in their own order."""
+        return [quarantine_from(item) for item in self._query(self._quarantine, limit=limit)]
+
+    def history(
+        self, limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Deployment]:
+        """The deployments that ended, newest first: those that were asked for from `since` on and before
+        `until`, both to the second.
+
+        An id begins with the time of its request, so this reads no more of the table than it gives back.
+        """
+        from_id, to_id = id_time(since) if since else "", id_time(until) if until else ""
+        if from_id and to_id and from_id >= to_id:
+            return []  # DynamoDB refuses a range whose end comes first
+        match bool(from_id), bool(to_id):
+            case True, True:
+                keys, values = " AND sk BETWEEN :from AND :to", {":from": from_id, ":to": to_id}
+            case True, False:
+                keys, values = " AND sk >= :from", {":from": from_id}
+            case False, True:
+                keys, values = " AND sk < :to", {":to": to_id}
+            case _:
+                keys, values = "", {}
+        items = self._query(self._history, keys, values, newest_first=True, limit=limit)
+        return [deployment_from(item) for item in items]
+
+    def beginning(self, beginning: str, limit: int) -> list[Deployment]:
+        """The deployments that ended whose ids begin so, newest first."""
+        items = self._query(
+            self._history,
+            " AND begins_with(sk, :beginning)",
+            {":beginning": beginning},
+            newest_first=True,
+            limit=limit,
+        )
         return [deployment_from(item) for item in items]
 
     def find(self, deployment_id: str) -> Deployment | None:
@@ -280,12 +313,23 @@ class DynamoLedger:
 
     # -- DynamoDB
 
-    def _query(self, pk: str, *, newest_first: bool = False, limit: int | None = None) -> Iterator[Item]:
-        """All items of `pk`, or the first `limit`; DynamoDB gives at most 1 MB at a time."""
+    def _query(
+        self,
+        pk: str,
+        keys: str = "",
+        values: Item | None = None,
+        *,
+        newest_first: bool = False,
+        limit: int | None = None,
+    ) -> Iterator[Item]:
+        """All items of `pk` whose `sk` is as the condition `keys` says, or the first `limit` of them.
+
+        DynamoDB gives at most 1 MB at a time.
+        """
         request: QueryInputTypeDef = {
             "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk",
-            "ExpressionAttributeValues": _values({":pk": pk}),
+            "KeyConditionExpression": f"pk = :pk{keys}",
+            "ExpressionAttributeValues": _values({":pk": pk, **(values or {})}),
             "ConsistentRead": True,
             "ScanIndexForward": not newest_first,
         }

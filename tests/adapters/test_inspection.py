@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from botocore.stub import Stubber
 
-from deployer.inspection import inspect
+from deployer.inspection import Inspected, answer
+from deployer.model import Artifact, ArtifactKind
+from deployer.ports import Refused
+from deployer.settings import BadSettings
 from tests.adapters.test_function import HEX, NAME, described
 
 SECRET = "a value that nobody may see"
@@ -33,6 +36,23 @@ def stub(client: Any) -> Iterator[Stubber]:
         stubber.assert_no_pending_responses()
 
 
+class Images:
+    """A registry with one image, and one that it keeps to itself."""
+
+    def artifact(self, digest: str) -> Artifact | None:
+        if digest == HIDDEN:
+            raise Refused("BatchGetImage: AccessDeniedException: no")
+        return Artifact(ArtifactKind.IMAGE, "manifest", "arm64", 9) if digest == THERE else None
+
+
+THERE, GONE, HIDDEN = (f"sha256:{each * 64}" for each in "abc")
+
+
+def inspect(client: Any, digest: object = None) -> dict[str, Any]:
+    asked = {"read": "function"} | ({} if digest is None else {"digest": digest})
+    return answer(asked, lambda: Inspected(client, NAME, Images()))
+
+
 def answers(stub: Stubber, latest: dict[str, Any], live: dict[str, Any] | None = None) -> None:
     stub.add_response("get_function", described(**latest), {"FunctionName": NAME})
     on_live = {"FunctionName": NAME, "Qualifier": "live"}
@@ -52,7 +72,7 @@ def test_it_tells_states_and_digests_of_latest_and_live(client: Any, stub: Stubb
         {"Version": "7", "State": "Inactive", "StateReasonCode": "Idle", "StateReason": "idle for weeks"},
     )
 
-    told = inspect(client, NAME)
+    told = inspect(client)
 
     assert told["latest"] == {
         "version": "$LATEST",
@@ -74,7 +94,7 @@ def test_variables_are_told_by_their_names_and_only_when_they_are_empty(client: 
     del variables["CORS_ALLOW_ORIGIN"]
     answers(stub, {"Environment": {"Variables": variables}}, {})
 
-    told = inspect(client, NAME)
+    told = inspect(client)
 
     assert told["unset"] == ["CORS_ALLOW_ORIGIN", "GEMINI_API_KEY", "OTHER"]
     assert SECRET not in json.dumps(told)
@@ -83,7 +103,7 @@ def test_variables_are_told_by_their_names_and_only_when_they_are_empty(client: 
 def test_a_function_without_variables_has_none_set(client: Any, stub: Stubber) -> None:
     answers(stub, {}, {})
 
-    assert inspect(client, NAME)["unset"] == sorted(SET)
+    assert inspect(client)["unset"] == sorted(SET)
 
 
 def test_an_environment_that_lambda_cannot_decrypt_is_not_said_to_be_empty(
@@ -92,13 +112,49 @@ def test_an_environment_that_lambda_cannot_decrypt_is_not_said_to_be_empty(
     error = {"ErrorCode": "AccessDeniedException", "Message": "Lambda was unable to decrypt"}
     answers(stub, {"Environment": {"Error": error}}, {})
 
-    assert inspect(client, NAME)["unset"] is None
+    assert inspect(client)["unset"] is None
 
 
 def test_what_cannot_be_read_says_why_and_the_rest_is_told(client: Any, stub: Stubber) -> None:
     answers(stub, {"Environment": {"Variables": SET}})
 
-    told = inspect(client, NAME)
+    told = inspect(client)
 
     assert told["live"] == {"error": "GetFunction: ResourceNotFoundException: Function not found"}
     assert told["unset"] == []
+
+
+@pytest.mark.parametrize(
+    ("digest", "image"),
+    [
+        (None, None),
+        (GONE, None),
+        (HIDDEN, {"error": "BatchGetImage: AccessDeniedException: no"}),
+        (
+            THERE,
+            {"kind": "image", "media_type": "manifest", "architecture": "arm64", "size": 9, "problem": None},
+        ),
+    ],
+)
+def test_an_image_is_told_of_when_it_is_asked_for(
+    client: Any, stub: Stubber, digest: str | None, image: object
+) -> None:
+    answers(stub, {}, {})
+
+    assert inspect(client, digest)["image"] == image
+
+
+@pytest.mark.parametrize("digest", ["latest", 5, {}, ["x"], "sha256:\x1b"])
+def test_what_is_no_digest_is_answered_with_an_error(client: Any, stub: Stubber, digest: object) -> None:
+    answers(stub, {}, {})
+
+    assert str(inspect(client, digest)["error"]).startswith("not an image digest")
+
+
+def test_a_dashboard_that_cannot_start_answers_with_an_error() -> None:
+    def broken() -> Inspected:
+        raise BadSettings("the dashboard cannot start: TABLE_NAME is not set")
+
+    told = answer({"read": "function"}, broken)
+
+    assert told == {"error": "the dashboard cannot start: TABLE_NAME is not set"}

@@ -472,6 +472,56 @@ def test_history_is_newest_first_and_no_longer_than_asked(ledger: Ledger) -> Non
     assert ledger.history(0) == []
 
 
+def test_history_can_be_read_from_a_time_on_and_up_to_a_time(ledger: Ledger) -> None:
+    held = lease(ledger)
+    ended = [deployment(number, Phase.SUCCEEDED) for number in range(1, 6)]
+    for each in ended:
+        ledger.end(held, Conclusion(each, settled=DIGEST))
+    second, fourth = ended[1].requested_at, ended[3].requested_at
+
+    assert ledger.history(100, since=second) == ended[:0:-1]
+    assert ledger.history(100, until=fourth) == ended[2::-1]
+    assert ledger.history(100, since=second, until=fourth) == [ended[2], ended[1]]
+    assert ledger.history(1, since=second, until=fourth) == [ended[2]]
+
+
+def test_a_range_of_the_history_is_to_the_second_and_may_have_nothing_in_it(ledger: Ledger) -> None:
+    held, one = lease(ledger), deployment(1, Phase.SUCCEEDED)
+    ledger.end(held, Conclusion(one, settled=DIGEST))
+    at = one.requested_at
+
+    assert ledger.history(9, since=at + timedelta(milliseconds=900)) == [one]
+    assert ledger.history(9, since=at + timedelta(seconds=1)) == []
+    assert ledger.history(9, until=at) == []
+    assert ledger.history(9, since=at, until=at) == []
+    assert ledger.history(9, since=at, until=at - timedelta(days=1)) == []
+
+
+def test_a_deployment_is_found_by_how_its_id_begins(ledger: Ledger) -> None:
+    held = lease(ledger)
+    ended = [deployment(number, Phase.SUCCEEDED) for number in (1, 2, 11)]
+    for each in ended:
+        ledger.end(held, Conclusion(each, settled=DIGEST))
+
+    assert ledger.beginning("20260301T0301", 10) == [ended[0]]
+    assert ledger.beginning("20260301T030", 10) == [ended[1], ended[0]]
+    assert ledger.beginning("20260301T03", 2) == [ended[2], ended[1]]
+    assert ledger.beginning("2027", 10) == []
+
+
+def test_what_is_in_quarantine_can_be_listed_and_the_list_is_no_longer_than_asked(ledger: Ledger) -> None:
+    held = lease(ledger)
+    images = [Image("shuking-lambda", f"sha256:{digit * 64}") for digit in "1a5"]
+    for number, each in enumerate(images):
+        bad = replace(BAD, digest=each.digest)
+        ended = replace(deployment(number, Phase.REVERTED), image=each)
+        ledger.end(held, Conclusion(ended, quarantine=bad))
+    listed = [replace(BAD, digest=f"sha256:{digit * 64}") for digit in "15a"]
+
+    assert ledger.quarantines(10) == listed
+    assert ledger.quarantines(2) == listed[:2]
+
+
 # -- the two
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -52,7 +52,9 @@ def test_an_alarm_is_told_although_the_history_cannot_be_read() -> None:
     world = World()
     world.push("one")
 
-    def throttled(limit: int) -> list[Deployment]:
+    def throttled(
+        limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Deployment]:
         raise LookAgain("Query: ThrottlingException")
 
     world.ledger.history = throttled  # type: ignore[method-assign]  # from now on

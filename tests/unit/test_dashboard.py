@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -29,7 +30,9 @@ class Unreadable(FakeLedger):
     def look(self) -> Book:
         raise Refused("Query: AccessDeniedException: not authorized to perform: dynamodb:Query")
 
-    def history(self, limit: int) -> list[Deployment]:
+    def history(
+        self, limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Deployment]:
         raise BadRecord("the ledger's item shuking-prod#history / 1 cannot be read: KeyError: 'image'")
 
 

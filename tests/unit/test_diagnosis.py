@@ -19,8 +19,6 @@ from deployer.commands.parts.diagnosis.findings import all_of
 from deployer.commands.parts.diagnosis.names import ALARMS, QUEUES, RULES, Names
 from deployer.commands.parts.diagnosis.reading import Rule, Seen, StackSeen, Waiting, inspected
 from deployer.model import (
-    Artifact,
-    ArtifactKind,
     Book,
     Deployment,
     Hold,
@@ -116,7 +114,13 @@ def alarm(name: str, value: str = "OK", **more: Any) -> dict[str, Any]:
 
 
 EVENTS = "events.amazonaws.com"
-FUNCTION = {"latest": state(version="$LATEST"), "live": state(), "unset": ["DATABASE_URL"]}
+IMAGE = {"kind": "image", "media_type": "manifest", "architecture": "x86_64", "size": 1, "problem": None}
+FUNCTION = {
+    "latest": state(version="$LATEST"),
+    "live": state(),
+    "unset": ["DATABASE_URL"],
+    "image": IMAGE,
+}
 WELL = Seen(
     names=NAMES,
     stack=STACK,
@@ -133,7 +137,6 @@ WELL = Seen(
         "live": {"imageDigest": LIVE},
         "previous": {"imageDigest": BEFORE},
     },
-    artifact=Artifact(ArtifactKind.IMAGE, "manifest", architecture="x86_64", size=1),
     quarantine=None,
     alias={"FunctionVersion": "7"},
     alias_policy=policy(
@@ -267,6 +270,20 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "live cannot be moved",
         "put-image-tag-mutability",
     ),
+    (
+        {"function": {**FUNCTION, "image": {"error": "BatchGetImage: AccessDenied: no"}}},
+        "release tag",
+        Mark.UNKNOWN,
+        "BatchGetImage: AccessDenied: no",
+        "by hand",
+    ),
+    (
+        {"function": {**FUNCTION, "image": None}},
+        "release tag",
+        Mark.FAIL,
+        "no longer, in the registry",
+        "deployer --stack stack push",
+    ),
     ({"lifecycle_policy": None}, "lifecycle policy", Mark.WARNING, "there is none", "put-lifecycle-policy"),
     ({"lifecycle_policy": "[]"}, "lifecycle policy", Mark.FAIL, "cannot be read", "put-lifecycle-policy"),
     (
@@ -284,21 +301,21 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "put-lifecycle-policy",
     ),
     (
-        {"tags": {**WELL.tags, "release": None}, "artifact": None},
+        {"tags": {**WELL.tags, "release": None}, "function": {**FUNCTION, "image": None}},
         "release tag",
         Mark.WARNING,
         "nothing was pushed as latest yet",
         "deployer --stack stack push",
     ),
     (
-        {"artifact": Artifact(ArtifactKind.IMAGE, "manifest", architecture="arm64")},
+        {"function": {**FUNCTION, "image": {**IMAGE, "architecture": "arm64"}}},
         "release tag",
         Mark.FAIL,
         "built for arm64, the function runs on x86_64",
         "deployer --stack stack push",
     ),
     (
-        {"artifact": Artifact(ArtifactKind.INDEX, "index")},
+        {"function": {**FUNCTION, "image": {**IMAGE, "kind": "index"}}},
         "release tag",
         Mark.FAIL,
         "--provenance=false",
@@ -384,7 +401,7 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "it does not start shop-deployer",
         "aws events put-targets --rule shop-push",
     ),
-    ({"sweeps": []}, "last sweep", Mark.FAIL, "none in 15 minutes", "logs deployer --since 15m"),
+    ({"sweeps": []}, "last sweep", Mark.FAIL, "none in 15 minutes", "logs --of deployer --since 15m"),
     (
         {"sweeps": [], "stack": replace(STACK, created_at=NOW - timedelta(minutes=2))},
         "last sweep",
@@ -392,20 +409,20 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "the stack is new",
         "within a minute",
     ),
-    ({"sweeps": [swept(600)]}, "last sweep", Mark.FAIL, "600 s ago", "logs deployer"),
+    ({"sweeps": [swept(600)]}, "last sweep", Mark.FAIL, "600 s ago", "logs --of deployer"),
     (
         {"sweeps": [swept(90), swept(30, failed=True)]},
         "last sweep",
         Mark.FAIL,
         "1 of the last 2 failed, the newest among them",
-        "logs deployer",
+        "logs --of deployer",
     ),
     (
         {"sweeps": [swept(90, failed=True), swept(30)]},
         "last sweep",
         Mark.WARNING,
         "1 of the 2 in 15 minutes failed",
-        "logs deployer",
+        "logs --of deployer",
     ),
     (
         {"book": Book(hold=Hold("alice", "incident 42", NOW, "h1"))},
@@ -433,7 +450,7 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "under way",
         Mark.FAIL,
         "mine is REQUESTED for 30 minutes: not begun",
-        "logs deployer",
+        "logs --of deployer",
     ),
     (
         {"history": [ended(Phase.STUCK)]},
@@ -545,7 +562,7 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "ECR may expire what is live",
         "the next sweep puts it right",
     ),
-    ({"tags": {**WELL.tags, "live": None}}, "live is kept", Mark.FAIL, "on no image", "logs deployer"),
+    ({"tags": {**WELL.tags, "live": None}}, "live is kept", Mark.FAIL, "on no image", "logs --of deployer"),
     (
         {"tags": {**WELL.tags, "live": {"imageDigest": LIVE, "imageStatus": "ARCHIVED"}}},
         "live is kept",
@@ -595,7 +612,7 @@ WRONG: list[tuple[dict[str, Any], str, Mark, str, str]] = [
         "messages",
         Mark.FAIL,
         "nobody was told of the end of 20260301T030000Z-0123abcd after 4 tries",
-        "logs deployer",
+        "logs --of deployer",
     ),
     (
         {"stack": replace(STACK, here=NOW + timedelta(minutes=3))},
@@ -662,12 +679,11 @@ TOUCHES = {
     "tags release": {"release tag", "quarantine"},
     "tags live": {"live is kept"},
     "tags previous": {"way back"},
-    "artifact": {"release tag"},
     "quarantine": {"quarantine"},
     "alias": {"live"},
     "alias_policy": {"API"},
     "deployer_policy": set(RULES),
-    "function": {"function", "architecture", "settings", "live", "live is kept"},
+    "function": {"release tag", "function", "architecture", "settings", "live", "live is kept"},
     **{f"rules {which}": {which} for which in RULES},
     "sweeps": {"last sweep"},
     **{f"queues {queue}": {"dead letters"} for queue in QUEUES},
@@ -726,6 +742,7 @@ def test_a_command_to_paste_leads_where_this_one_looked_and_is_quoted() -> None:
         (b'{"latest": {}}', False, "older than this command"),
         (b"[" * 5000, False, "older than this command"),
         (b"\xff", False, "older than this command"),
+        (b'{"error": "the dashboard cannot start"}', False, "says: the dashboard cannot start"),
     ],
 )
 def test_a_dashboard_that_does_not_answer_is_no_answer(body: bytes, failed: bool, words: str) -> None:
@@ -740,7 +757,8 @@ def test_a_dashboard_that_does_not_answer_is_no_answer(body: bytes, failed: bool
     [
         {"latest": None, "live": 5, "unset": "x"},
         {"latest": {}, "live": {}, "unset": [5]},
-        {"latest": {"error": "no"}, "live": {"error": "no"}, "unset": None},
+        {"latest": {"error": "no"}, "live": {"error": "no"}, "unset": None, "image": {"error": "no"}},
+        {"latest": {}, "live": {}, "unset": [], "image": {"kind": 5, "size": "x"}},
     ],
 )
 def test_an_answer_of_any_shape_is_judged_without_harm(function: dict[str, Any]) -> None:

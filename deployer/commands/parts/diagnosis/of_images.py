@@ -11,7 +11,7 @@ from deployer.commands.parts.diagnosis import wanted
 from deployer.commands.parts.diagnosis.finding import Finding, Mark, Unread, fail, ok, unknown, warning
 from deployer.commands.parts.diagnosis.policies import CannotTell, Wish, allows
 from deployer.commands.parts.diagnosis.reading import Seen
-from deployer.model import short
+from deployer.model import Artifact, ArtifactKind, short
 from deployer.rollout import unfit
 
 _BY_HAND = "look at it by hand"
@@ -132,15 +132,36 @@ def release(seen: Seen) -> Finding:
             name, f"nothing was pushed as {names.release_tag} yet", "release something", names.command("push")
         )
     digest = str(tagged["imageDigest"])
-    if isinstance(seen.artifact, Unread):
-        return unknown(name, seen.artifact)
-    problem = unfit(seen.artifact, names.architecture)
+    if isinstance(seen.function, Unread):
+        return unknown(name, seen.function)
+    image = seen.function.get("image")
+    if isinstance(image, Mapping) and "error" in image:
+        return unknown(name, Unread(str(image["error"])))
+    problem = unfit(_artifact(image), names.architecture)
     told = f"{names.release_tag} is on {short(digest)}"
     if problem:
         return fail(
             name, f"{told}: {problem}", "build it for this stack, and push it again", names.command("push")
         )
     return ok(name, f"{told}, an image for {names.architecture}")
+
+
+def _artifact(image: object) -> Artifact | None:
+    """As deployer/inspection.py tells of it."""
+    if not isinstance(image, Mapping):
+        return None
+    try:
+        kind = ArtifactKind(str(image.get("kind")))
+    except ValueError:
+        kind = ArtifactKind.OTHER
+    size, problem, architecture = image.get("size"), image.get("problem"), image.get("architecture")
+    return Artifact(
+        kind,
+        str(image.get("media_type")),
+        architecture=str(architecture) if architecture else None,
+        size=size if isinstance(size, int) else 0,
+        problem=str(problem) if problem else None,
+    )
 
 
 def quarantine(seen: Seen) -> Finding:

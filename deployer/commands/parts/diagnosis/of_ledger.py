@@ -54,7 +54,7 @@ def under_way(seen: Seen) -> Finding:
             f"deployment {first.id} is {first.phase} for {minutes:.0f} minutes: "
             f"{first.because or 'not begun'}. It should be over, so the deployer does not get on",
             "see the last sweep and the deployer's log; if it must end now, turn it round",
-            names.command("logs", "deployer", "--since", "1h"),
+            names.command("logs", "--of", "deployer", "--since", "1h"),
             names.command("abort"),
         )
     if book.open:
@@ -103,6 +103,6 @@ def messages(seen: Seen) -> Finding:
             name,
             f"nobody was told of the end of {which} after {most} tries",
             "the deployer's log has SNS's words; it is tried again by itself",
-            names.command("logs", "deployer", "--since", "1h"),
+            names.command("logs", "--of", "deployer", "--since", "1h"),
         )
     return ok(name, "every end was told")

@@ -116,7 +116,7 @@ def kept(seen: Seen) -> Finding:
             f"the tag live is {where}, and users are on {short(digest)}: ECR may expire what is live",
             "the next sweep puts it right, within a minute. If it does not, the deployer's log says why; an "
             "image that is gone has to be pushed again",
-            names.command("logs", "deployer"),
+            names.command("logs", "--of", "deployer"),
         )
     return ok(name, f"the tag live is on {short(digest)}, which users are on")
 
@@ -131,7 +131,7 @@ def way_back(seen: Seen) -> Finding:
             name,
             "no image has the tag previous: there is nothing to go back to",
             "true until the second release is live; after that the deployer's log says why",
-            seen.names.command("logs", "deployer"),
+            seen.names.command("logs", "--of", "deployer"),
         )
     return ok(name, f"the tag previous is on {short(str(tagged['imageDigest']))}")
 

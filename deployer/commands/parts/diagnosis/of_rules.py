@@ -114,7 +114,7 @@ def sweeps(seen: Seen) -> Finding:
     name, names, found = "last sweep", seen.names, seen.sweeps
     if isinstance(found, Unread):
         return unknown(name, found)
-    logs = names.command("logs", "deployer", "--since", "15m")
+    logs = names.command("logs", "--of", "deployer", "--since", "15m")
     if not found:
         age = seen.stack.now - seen.stack.created_at
         if age < _LATE:

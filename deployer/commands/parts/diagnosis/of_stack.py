@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployer.commands.parts.diagnosis.finding import Finding, Unread, fail, ok, unknown, warning
-from deployer.commands.parts.diagnosis.names import RULES, Names
 from deployer.commands.parts.diagnosis.reading import StackSeen
 from deployer.commands.parts.standing import CLOCK_SKEW
 
@@ -34,11 +33,6 @@ def stack(name: str, seen: StackSeen | Unread, missing: Sequence[str], events: s
             _UPDATE,
         )
     return ok("stack", f"{told}, with all its outputs")
-
-
-def outputs_of_rules(names: Names) -> list[str]:
-    """The newer outputs that are missing."""
-    return [output for output in RULES.values() if not names.outputs.get(output)]
 
 
 def clock(seen: StackSeen) -> Finding:

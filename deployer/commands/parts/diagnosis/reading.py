@@ -17,12 +17,11 @@ from deployer.aws.record import BadRecord
 from deployer.commands.parts.diagnosis.finding import Unread
 from deployer.commands.parts.diagnosis.names import NEEDED, QUEUES, RULES, Names
 from deployer.commands.parts.target import Stack, plain
-from deployer.model import Artifact, Book, Deployment, Quarantine
+from deployer.model import Book, Deployment, Quarantine
 from deployer.ports import LookAgain, Refused
 
 if TYPE_CHECKING:
     from deployer.aws.ledger import DynamoLedger
-    from deployer.aws.registry import EcrRegistry
 
 Answer = Mapping[str, Any]  # as AWS gives it
 T = TypeVar("T")
@@ -83,12 +82,11 @@ class Seen:
     repository_policy: str | Unread | None
     lifecycle_policy: str | Unread | None
     tags: Mapping[str, Answer | Unread | None]  # "release", "live", "previous": the image that has it
-    artifact: Artifact | Unread | None  # what the release tag points at
     quarantine: Quarantine | Unread | None  # of what the release tag points at
     alias: Answer | Unread | None
     alias_policy: str | Unread | None
     deployer_policy: str | Unread | None
-    function: Answer | Unread  # what deployer/inspection.py gives
+    function: Answer | Unread  # what deployer/inspection.py gives; `image` is what the release tag points at
     rules: Mapping[str, Rule | Unread | None]
     sweeps: list[Answer] | Unread  # log events of the sweeps since `SWEEPS_SINCE`, oldest first
     queues: Mapping[str, Waiting | Unread]
@@ -139,16 +137,14 @@ class _Reader:
             for name in ("ecr", "lambda", "events", "logs", "sqs", "sns", "cloudwatch")
         }
         self._ledger: DynamoLedger = stack.ledger()
-        self._registry: EcrRegistry = stack.registry()
 
     def read(self, stack: StackSeen) -> Seen:
         names, lambda_ = self._names, self._clients["lambda"]
         ecr, of_repository = self._clients["ecr"], {"repositoryName": names.repository}
         tags = {tag: self._tag(names.release_tag if tag == "release" else tag) for tag in _TAGS}
-        # The image's config is behind three requests and a link, so it is begun first.
-        artifact = self._of_release(tags["release"], self._registry.artifact)
+        # These wait for the release tag's digest, and a cold start takes seconds, so they are begun first.
+        function = self._pool.submit(self._inspect, tags["release"])
         quarantine = self._of_release(tags["release"], self._ledger.quarantine)
-        function = self._later(self._inspect)
         rules = {rule: self._later(self._rule, rule) for rule in RULES}
         repository = self._later(lambda: ecr.describe_repositories(repositoryNames=[names.repository]))
         repository_policy = self._later(lambda: ecr.get_repository_policy(**of_repository)["policyText"])
@@ -177,7 +173,6 @@ class _Reader:
             repository_policy=repository_policy.result(),
             lifecycle_policy=lifecycle_policy.result(),
             tags={tag: image.result() for tag, image in tags.items()},
-            artifact=artifact.result(),
             quarantine=quarantine.result(),
             alias=alias.result(),
             alias_policy=alias_policy.result(),
@@ -227,10 +222,14 @@ class _Reader:
         events = self._clients["events"]
         return Rule(events.describe_rule(Name=name), events.list_targets_by_rule(Rule=name)["Targets"])
 
-    def _inspect(self) -> Answer | Unread:
-        answer = self._clients["lambda"].invoke(
-            FunctionName=self._names.dashboard, Payload=json.dumps({"read": "function"})
-        )
+    def _inspect(self, tagged: Future[Any]) -> Answer | Unread | None:
+        image = tagged.result()
+        known = isinstance(image, Mapping)
+        asked = {"read": "function"} | ({"digest": image["imageDigest"]} if known else {})
+        return _attempt(lambda: self._ask_dashboard(asked))
+
+    def _ask_dashboard(self, asked: Mapping[str, str]) -> Answer | Unread:
+        answer = self._clients["lambda"].invoke(FunctionName=self._names.dashboard, Payload=json.dumps(asked))
         body = answer["Payload"].read(_MOST_ANSWER_BYTES)
         return inspected(self._names.dashboard, body, failed="FunctionError" in answer)
 
@@ -272,8 +271,10 @@ def inspected(function: str, body: bytes, *, failed: bool) -> Answer | Unread:
         told = json.loads(body)
     except (ValueError, RecursionError):
         told = None
-    if isinstance(told, dict) and {"latest", "live", "unset"} <= told.keys():
+    if isinstance(told, dict) and {"latest", "live", "unset", "image"} <= told.keys():
         return told
+    if isinstance(told, dict) and "error" in told:
+        return Unread(f"{function} says: {plain(str(told['error']))}")
     return Unread(
         f"{function} does not answer this question: it is older than this command (sam build && sam deploy), "
         "or cannot start (its log says why)"
