@@ -35,6 +35,7 @@ VERBS = (
     "watch",
     "logs",
     "completion",
+    "doctor",
 )
 INTERRUPTED, UNEXPECTED = 130, 2  # as a shell reports a program that Ctrl-C ended: 128 and SIGINT's number
 

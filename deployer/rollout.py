@@ -368,7 +368,7 @@ def _requested(view: View, limits: Limits) -> Step:
         return _reject(view, turned_away)
     if view.deployment.source is Source.ROLLBACK:
         return _going_back(view)
-    problem = _unfit(view.artifact, latest.architecture)
+    problem = unfit(view.artifact, latest.architecture)
     if problem:
         return _reject(view, f"{candidate} cannot run here: {problem}")
     if latest.status is UpdateStatus.IN_PROGRESS:
@@ -913,7 +913,7 @@ _BUILD = "`docker buildx build --provenance=false --sbom=false --platform linux/
 _PLATFORM = {"x86_64": "amd64", "arm64": "arm64"}
 
 
-def _unfit(artifact: Artifact | None, architecture: str) -> str | None:
+def unfit(artifact: Artifact | None, architecture: str) -> str | None:
     """Why Lambda could not run it, with the command that fixes the build; None if nothing speaks against."""
     build = _BUILD.format(platform=_PLATFORM.get(architecture, architecture))
     if artifact is None:

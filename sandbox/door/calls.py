@@ -148,6 +148,14 @@ def _topic(parameters: Parameters) -> str:
     return str(parameters.get("TopicArn") or parameters.get("TargetArn") or "*")
 
 
+def _rule(parameters: Parameters) -> str:
+    """A rule of the default bus, the only one here. Those of others have the bus's name in their ARNs."""
+    bus = str(parameters.get("EventBusName") or "default")
+    if bus not in ("default", _arn("events", "event-bus/default")):
+        raise UnknownCallError(f"events: a rule of the bus {bus}")
+    return _arn("events", f"rule/{parameters.get('Name') or parameters.get('Rule') or ''}")
+
+
 def _queue(parameters: Parameters) -> str:
     return _arn(
         "sqs", str(parameters.get("QueueUrl") or "").rpartition("/")[2] or str(parameters.get("QueueName"))
@@ -203,6 +211,9 @@ _TABLE: dict[str, _Row] = {
     "sns:Publish": _on(_topic),
     "sns:PublishBatch": _on(_topic, "Publish"),
     "sns:GetTopicAttributes": _on(_topic),
+    "sns:ListSubscriptionsByTopic": _on(_topic),
+    "events:DescribeRule": _on(_rule),
+    "events:ListTargetsByRule": _on(_rule),
     "sqs:SendMessage": _on(_queue),
     "sqs:SendMessageBatch": _on(_queue, "SendMessage"),
     "sqs:ReceiveMessage": _on(_queue),
