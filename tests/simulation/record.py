@@ -3,10 +3,11 @@ deployer says of itself."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deployer.model import Book, Command, Deployment, Image, Phase, Source
+from deployer.model import Book, Channel, Command, Deployment, Image, Phase, Source
 from deployer.ports import Answer, Lease
 from deployer.rollout import ENDED, underway
 from deployer.smoke import Check, judge
@@ -110,7 +111,8 @@ class Record:
         # Deployments
         self.begun: dict[str, Begun] = {}
         self.ended: dict[str, End] = {}
-        self.told: set[str] = set()
+        self.told: dict[Channel, set[str]] = {channel: set() for channel in Channel}  # of which ends
+        self.known_told: dict[tuple[str, Channel], float] = {}  # of an end, where: since when it is on record
         self.followed: set[str] = set()  # requests of commands
         self.aborted: dict[str, float] = {}  # by deployment: when a person wanted it turned round
         self.looked: dict[str, float] = {}  # by invocation: when it read the ledger last
@@ -201,9 +203,21 @@ class Record:
                 self._ended(call.args[1].deployment)
             case "ask" | "hold" | "resume" | "abort" if answer:
                 self._followed(call.name, call.args[0])
-            case "send":
-                self.told.add(call.args[0].thread)
+            case "unsent" | "send" | "chat" | "announce":
+                self._told(call.name, call.args[0])
         self.look()
+
+    def _told(self, name: str, about: Any) -> None:
+        match name:
+            case "unsent":
+                for channel in about.done:
+                    self.known_told.setdefault((about.deployment.id, channel), self.now)
+            case "send":
+                self.told[Channel.MAIL].add(about.thread)
+            case "chat":
+                self.told[Channel.CHAT].add(about.thread)
+            case "announce":
+                self.told[Channel.EVENT].add(json.loads(about.detail)["deployment"])
 
     def _changed(self, name: str, who: Invocation) -> None:
         if name == "update_code":

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.simulation.__main__ import SEEDS, numbers
-from tests.simulation.plan import COMMANDS, HANDS, Fault, Plan, Stimulus, as_test, draw
+from tests.simulation.plan import BREAKS, COMMANDS, HANDS, Fault, Plan, Stimulus, as_test, draw
 from tests.simulation.shrink import explained, shrink, story
 from tests.simulation.world import DEEDS, INVOCATIONS, run
 
@@ -55,7 +55,7 @@ def test_the_schedules_meet_everything_that_can_happen() -> None:
     plans = [draw(number) for number in numbers(0, 2000)]
 
     done = Counter(stimulus.does for plan in plans for stimulus in plan.stimuli)
-    assert set(COMMANDS) | set(HANDS) | {"push", "event", "notifier breaks"} == set(done)
+    assert set(COMMANDS) | set(HANDS) | set(BREAKS) | {"push", "event"} == set(done)
     assert set(done) == set(DEEDS) | set(INVOCATIONS)
 
 
