@@ -5,7 +5,7 @@
 | `<service>#now`        | `state`           | settled digest, hold, lease                       |
 |                        | `deployment#<id>` | an open deployment                                |
 |                        | `abort#<id>`      | the command to turn it round                      |
-|                        | `notice#<id>`     | an end that people have not been told of          |
+|                        | `notice#<id>`     | an end that has not been told everywhere          |
 | `<service>#history`    | `<id>`            | an ended deployment, for 400 days; sorted by time |
 | `<service>#quarantine` | `<digest>`        | why that digest is not deployed again             |
 | `<service>#commands`   | `<request id>`    | a command that was followed, by whom and why      |
