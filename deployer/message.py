@@ -7,10 +7,9 @@ what to do and where to look. `chat.py` and `announcement.py` tell the same in o
 from __future__ import annotations
 
 import re
-import shlex
-from dataclasses import dataclass
 
-from deployer import links
+from deployer import advice, links
+from deployer.advice import Shell
 from deployer.model import (
     Advice,
     Alarm,
@@ -46,18 +45,6 @@ _NAME, _SUBJECTS_NAME, _LEAST = 60, 22, 8
 _COMMIT = re.compile(r"([0-9a-f]{12})[0-9a-f]{28}(-dirty)?")
 
 
-@dataclass(frozen=True)
-class Shell:
-    """Commands to paste. Without a place they go where the reader's own configuration leads."""
-
-    place: Place | None
-
-    def __call__(self, *words: str) -> str:
-        """`deployer` with these words, each quoted where it has to be."""
-        where = ("--stack", self.place.stack, "--region", self.place.region) if self.place else ()
-        return shlex.join(("deployer", *where, *words))
-
-
 def compose(deployment: Deployment, *, service: str, deployer: str, place: Place | None = None) -> Message:
     """The message about an ended deployment.
 
@@ -65,7 +52,7 @@ def compose(deployment: Deployment, *, service: str, deployer: str, place: Place
     are no links, and commands name no stack.
     """
     shell = Shell(place)
-    advice = _next(deployment, shell)
+    steps = advice.after(deployment, shell)
     found = links.of_deployment(deployment, place, service=service, deployer=deployer) if place else ()
     told = [
         headline(deployment, service=service),
@@ -75,13 +62,13 @@ def compose(deployment: Deployment, *, service: str, deployer: str, place: Place
     ]
     changed, compare = _changed(deployment), links.of_change(deployment.before, deployment.origin)
     linked = f"{changed}\n  {compare.what}: {compare.url}" if compare else changed
-    rest = [_advised(advice), _where_to_look(deployment, found, shell), _timeline(deployment)]
+    rest = [_advised(steps), _where_to_look(deployment, found, shell), _timeline(deployment)]
     return Message(
         _subject(deployment, service),
         _paragraphs(*told, linked, *rest),
         thread=deployment.id,
         brief=_paragraphs(*told, changed),
-        advice=advice,
+        advice=steps,
         links=(*((compare,) if compare else ()), *found),
         keywords=(service, name(deployment.origin, deployment.image.digest[:19]), deployment.phase.value),
     )
@@ -132,15 +119,15 @@ def about_alarm(
         _situation(situation, alarm),
         _nothing_to_go_back_to(situation, placeholders),
     ]
-    advice = _way_back(situation, alarm, shell, placeholders)
+    steps = advice.way_back(situation, alarm, shell, placeholders)
     found = links.of_alarm(alarm.since, place, service=service) if place else ()
     look = [f"    {shell('show', brought_by.id)}"] if brought_by else []
     return Message(
         f"{service}: alarm {alarm.name} went red",
-        _paragraphs(*told, _advised(advice), _look(look, found)),
+        _paragraphs(*told, _advised(steps), _look(look, found)),
         thread=brought_by.id if brought_by else alarm.name,
         brief=_paragraphs(*told),
-        advice=advice,
+        advice=steps,
         links=found,
         keywords=(service, alarm.name, "alarm"),
     )
@@ -170,31 +157,6 @@ def _nothing_to_go_back_to(situation: Situation | None, placeholders: frozenset[
     if by is None or by.previous is None or by.previous.image.digest not in placeholders:
         return ""
     return "It was the first release, so there is nothing to go back to."
-
-
-def _way_back(
-    situation: Situation | None, alarm: Alarm, shell: Shell, placeholders: frozenset[str]
-) -> tuple[Advice, ...]:
-    """What to do, as commands; only where it is known what they would do."""
-    by = situation.brought_by if situation else None
-    why = f"alarm {alarm.name}"[:100]
-    if situation is None or by is None or by.previous is None:
-        hold = Advice("To keep releases away meanwhile", shell("hold", "--reason", why))
-        return (Advice("Look for the cause at the function's log."), hold)
-    if by.previous.image.digest in placeholders:
-        return (Advice("If it is to blame, push a fix; it deploys as always."),)
-    if by.phase not in (Phase.SUCCEEDED, Phase.STUCK):
-        return (
-            Advice("Wait for its end. It comes as a message of its own; what fails is put back by itself."),
-        )
-    # Pasted twice, by two people perhaps, it is one wish, and does not go back twice.
-    back = shell("rollback", "--reason", why, "--request", f"{by.id}-back")
-    return (
-        Advice(
-            "If the release is to blame, take users back to the last good version, and hold deployments", back
-        ),
-        Advice("Then push a fix, and resume", shell("resume")),
-    )
 
 
 def reason(deployment: Deployment) -> str:
@@ -321,85 +283,11 @@ def _told(result: CheckResult) -> str:
     return f"  {result.name}: expected {result.expected}, got {result.actual} ({tries})"
 
 
-def _next(deployment: Deployment, shell: Shell) -> tuple[Advice, ...]:
-    """What to do, as commands to paste."""
-    digest = deployment.image.digest
-    again = shell("retry", digest, "--reason", "it was not to blame")
-    resume = shell("resume")
-    found: tuple[Advice, ...] = ()
-    match deployment.phase:
-        case Phase.SUCCEEDED if deployment.source is Source.ROLLBACK:
-            found = (
-                Advice(
-                    "Deployments are held, so that no push undoes this. With the fix pushed, resume", resume
-                ),
-            )
-        case Phase.REVERTED if deployment.source is Source.ROLLBACK:
-            found = (
-                Advice("Name another version; or push a fix, and resume, for deployments are held", resume),
-            )
-        case Phase.REVERTED if deployment.source is Source.CONFIGURATION:
-            found = (
-                Advice(
-                    "Put the settings right where they come from (template.yaml). Until then each new "
-                    "release is verified with them, too."
-                ),
-                Advice("If they were not to blame, have the live image deployed with them again", again),
-            )
-        case Phase.REVERTED:
-            found = (
-                Advice("Fix it and push again."),
-                Advice("If the image was not to blame, deploy the same one again", again),
-            )
-        case Phase.REJECTED:
-            found = (Advice("What is said above."),)
-        case Phase.STUCK:
-            found = _out_of_stuck(deployment, shell)
-        case _:
-            pass
-    return (*found, *_tripped(deployment, shell))
-
-
-def _out_of_stuck(deployment: Deployment, shell: Shell) -> tuple[Advice, ...]:
-    if not (_left_on_candidate(deployment) and deployment.previous):
-        return (
-            Advice("Look at the function and the log lines. Pushing a fix works as always."),
-            Advice(
-                "Or, once the cause is gone, deploy the same image again",
-                shell("retry", deployment.image.digest, "--reason", "its cause is gone"),
-            ),
-        )
-    if deployment.no_way_back:
-        return (Advice("There is no other version to go to. Push a fix; it deploys as always."),)
-    to = deployment.previous.number
-    return (
-        Advice(
-            f"Take users back to version {to}, and hold deployments",
-            shell("rollback", "--to", to, "--reason", f"deployment {deployment.id} is stuck"),
-        ),
-        Advice("Then push a fix, and resume", shell("resume")),
-    )
-
-
-def _tripped(deployment: Deployment, shell: Shell) -> tuple[Advice, ...]:
-    """What its end did beside: a hold that nobody asked for."""
-    if not deployment.trips:
-        return ()
-    return (
-        Advice(
-            "Deployments hold themselves now: this was one too many in a row that did not stay. Once the "
-            "cause is mended, resume; what the release tag points at then is deployed, if it was not tried "
-            "yet",
-            shell("resume"),
-        ),
-    )
-
-
-def _advised(advice: tuple[Advice, ...]) -> str:
-    if not advice:
+def _advised(steps: tuple[Advice, ...]) -> str:
+    if not steps:
         return ""
     lines = ["Next:"]
-    for each in advice:
+    for each in steps:
         lines.append(f"  {each.text}{':' if each.command else ''}")
         lines += [f"    {each.command}"] if each.command else []
     return "\n".join(lines)
@@ -416,11 +304,6 @@ def _where_to_look(deployment: Deployment, found: tuple[Link, ...], shell: Shell
 def _look(commands: list[str], found: tuple[Link, ...]) -> str:
     lines = [*commands, *(f"  {link.what}: {link.url}" for link in found)]
     return "\n".join(["Where to look:", *lines]) if lines else ""
-
-
-def _left_on_candidate(deployment: Deployment) -> bool:
-    live, previous = deployment.live, deployment.previous
-    return bool(live and previous and live.number == deployment.version != previous.number)
 
 
 def _timeline(deployment: Deployment) -> str:
