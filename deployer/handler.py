@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from deployer import events, facts, log, placeholder, settings
 from deployer.aws import clients
+from deployer.aws.announcer import EventBridgeAnnouncer
 from deployer.aws.function import LIVE, LambdaFunction
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.notifier import SnsNotifier
@@ -41,7 +42,18 @@ from deployer.events import (
     SweepDue,
     Unreadable,
 )
-from deployer.model import Deployment, Hold, Limits, Notice, Source, Verdict, Version, deployment_id
+from deployer.model import (
+    Channel,
+    Deployment,
+    Hold,
+    Limits,
+    Notice,
+    Place,
+    Source,
+    Verdict,
+    Version,
+    deployment_id,
+)
 from deployer.orders import Senseless
 from deployer.ports import Answer, Clock, Function, LookAgain, Refused
 from deployer.rollout import Step, Wait
@@ -106,12 +118,20 @@ class PowertoolsJournal(Journal):
             logger.set_correlation_id(deployment.id)
         logger.info(message)
 
-    def undelivered(self, notice: Notice, error: Exception) -> None:
-        """Count it; the sweep will try again."""
+    def undelivered(self, notice: Notice, channel: Channel, error: Exception) -> None:
+        """Count the failed try; the sweep will try again."""
         metrics.add_metric("NotificationsUndelivered", MetricUnit.Count, 1)
         logger.error(
-            "the message could not be delivered; the sweep tries again",
+            f"the end of a deployment could not be told by {channel}; the sweep tries again",
             extra={"deployment": notice.deployment.id, "error": f"{type(error).__name__}: {error}"[:500]},
+        )
+
+    def given_up(self, notice: Notice, channel: Channel) -> None:
+        """Count it. People are owed their message for ever, so this is about the chat or about programs."""
+        metrics.add_metric("NotificationsGivenUp", MetricUnit.Count, 1)
+        logger.error(
+            f"the end of a deployment is not told by {channel} any more: it failed for a day",
+            extra={"deployment": notice.deployment.id},
         )
 
     def unprotected(self, error: Exception) -> None:
@@ -136,6 +156,13 @@ def _controller(context: LambdaContext) -> Controller:
         # Of every architecture: `live` is still on the old one when the stack's has just been changed.
         placeholders=frozenset({given.placeholder_digest, *placeholder.digests()}),
         limits=Limits(reverts=given.hold_after_reverts),
+        place=Place(
+            stack=given.stack_name,
+            region=given.region,
+            account=given.account,
+            repository=given.repository,
+            partition=given.partition,
+        ),
     )
     ports = Ports(
         function=LambdaFunction(
@@ -144,6 +171,7 @@ def _controller(context: LambdaContext) -> Controller:
         registry=EcrRegistry(clients.client("ecr"), given.repository),
         ledger=DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
         notifier=SnsNotifier(clients.client("sns"), given.topic_arn, given.chat_topic_arn),
+        announcer=EventBridgeAnnouncer(clients.client("events")),
         clock=LambdaClock(context),
     )
     return Controller(service, ports, holder=context.aws_request_id, journal=PowertoolsJournal())

@@ -31,6 +31,7 @@ from deployer.model import (
     Artifact,
     ArtifactKind,
     Book,
+    Channel,
     Conclusion,
     Deployment,
     Hold,
@@ -99,6 +100,7 @@ LIVE_TAG, PREVIOUS_TAG = "live", "previous"
 ENDED = frozenset(phase for phase, moves in MOVES.items() if not moves)
 
 # What a person asked for. It has nothing to do with where the release tag is.
+GIVE_UP_AFTER = timedelta(days=1)  # chat and event bus: whoever listens there has moved on
 ASKED = frozenset({Source.RETRY, Source.DEPLOY, Source.ROLLBACK})
 
 # -- actions: data, performed by the controller ---------------------------------------------------------
@@ -267,6 +269,12 @@ def due(notice: Notice, now: datetime) -> bool:
 def try_again_at(notice: Notice, now: datetime) -> datetime:
     """When to try again what could not be delivered now: each time twice as long, up to an hour."""
     return now + timedelta(minutes=min(60, 2**notice.tries))
+
+
+def gives_up(notice: Notice, channel: Channel, now: datetime) -> bool:
+    """Is a channel that has just failed again not worth another try? Each notice that waits makes every look
+    at the ledger longer, so only people are owed theirs for ever."""
+    return channel is not Channel.MAIL and now - notice.deployment.since >= GIVE_UP_AFTER
 
 
 def supersede(request: Deployment, by: Deployment | None, tagged: str | None) -> Step:
@@ -673,7 +681,7 @@ def advance(view: View, step: Step) -> Deployment:
             deployment,
             live=view.live,
             previous=view.live if begins(deployment, step.phase) else deployment.previous,
-            origin=view.artifact.origin if view.artifact else deployment.origin,
+            origin=view.artifact.origin if view.artifact else view.origin or deployment.origin,
             before=view.before or deployment.before,
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,

@@ -23,12 +23,14 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from deployer import dashboard, events, handler, page, placeholder, settings, smoke, web
+from deployer.announcement import MAXIMUM_DETAIL, announcement
 from deployer.aws import errors, function, record, registry
+from deployer.chat import chat
 from deployer.commands.parts import following
 from deployer.commands.parts.standing import Outcome, Standing
 from deployer.log import Unexpected
-from deployer.message import chat, compose
-from deployer.model import Artifact, Book, Deployment, Version
+from deployer.message import compose
+from deployer.model import Artifact, Book, Deployment, Place, Version
 from deployer.ports import Answer, LookAgain, Refused
 from deployer.rollout import ENDED
 from deployer.text import discreet
@@ -458,9 +460,18 @@ def _show(deployment: Deployment) -> None:
     if deployment.phase in ENDED:
         told = following.end(DIGEST, NOW, Standing(Outcome.LIVE, deployment), service="s", deployer="d")
         expect(all(each.isprintable() for each in told.replace("\t", "").split("\n")), "a terminal is moved")
-        message = chat(compose(deployment, service="s", deployer="d"))
+        where = Place("stack", "eu-west-1", "123456789012", "shuking-lambda")
+        message = chat(compose(deployment, service="s", deployer="d", place=where))
         short(message, "a chat message")
-        expect("```" not in json.loads(message)["content"]["description"][4:-4], "the block is ended")
+        event = announcement(deployment, service="s", deployer="d", place=where).detail
+        expect(len(event.encode()) <= MAXIMUM_DETAIL, "an event that no bus takes")
+        json.loads(event)
+        before, block, after = json.loads(message)["content"]["description"].split("```")
+        expect(not before and bool(block), "the block is ended")
+        ours = ("https://eu-west-1.console.aws.amazon.com/", "https://github.com/", "https://gitlab.com/")
+        for link in after.splitlines()[1:]:
+            address = link.partition(": ")[2]
+            expect(address.startswith(ours) and " " not in address, f"somebody else's address: {address}")
 
 
 # -- what AWS says, and HTTP ------------------------------------------------------------------------------

@@ -67,6 +67,17 @@ def people_are_told_how_a_release_ended(account: Account) -> None:
     )
 
 
+def programs_are_told_how_a_release_ended(account: Account) -> None:
+    url = account.listens({"source": ["self-deploying-lambda"], "detail": {"service": [account.name]}})
+    account.received(url)
+    digest = account.release().image.digest
+    account.wait(
+        lambda: any(digest in event for event in account.received(url)),
+        "an event on the account's bus",
+        lambda: any(notice.tries for notice in account.ledger.look().notices),
+    )
+
+
 def an_event_the_deployer_cannot_read_is_kept(account: Account) -> None:
     url = account.outputs["DeployerDeadLettersUrl"]
     account.received(url)
@@ -346,6 +357,7 @@ STORIES: dict[str, Callable[[Account], None]] = {
     "DeployerRole.MarkTheImages": what_is_live_is_kept_from_expiring,
     "DeployerRole.KeepTheLedger": a_healthy_release_goes_live,
     "DeployerRole.TellPeople": people_are_told_how_a_release_ended,
+    "DeployerRole.TellPrograms": programs_are_told_how_a_release_ended,
     "DeployerRole.KeepWhatFailed": an_event_the_deployer_cannot_read_is_kept,
     "DeployerRole.WriteItsLog": what_the_deployer_prints_can_be_read,
     "DeployerRole.Trace": the_deployer_can_be_traced,
