@@ -26,7 +26,7 @@ from deployer import dashboard, events, handler, page, placeholder, settings, sm
 from deployer.announcement import MAXIMUM_DETAIL, announcement
 from deployer.aws import errors, function, record, registry
 from deployer.chat import chat
-from deployer.commands.parts import following
+from deployer.commands.parts import checking, following, loglines
 from deployer.commands.parts.standing import Outcome, Standing
 from deployer.log import Unexpected
 from deployer.message import compose
@@ -61,6 +61,7 @@ BOUNDS = {
     "the dashboard's page": 200_000,
     "a chat message": 16_000,
     "what AWS says": 600,
+    "one line of a log, shown": 60_000,
 }
 
 
@@ -495,6 +496,52 @@ def refusal(data: bytes) -> None:
         expect(discreet(told) == told, "a secret is left")
 
 
+def log_line(data: bytes) -> None:
+    """`loglines.told`: lines that a terminal shows as they are, whatever was printed."""
+    message = text(data, _LOG_LINES).decode(errors="surrogateescape")
+    shown = loglines.told(NOW, message)
+    short(shown, "one line of a log, shown")
+    expect(all(each.isprintable() or each == "\t" for each in shown.replace("\n", "")), "not printable")
+    expect(discreet(shown) == shown, "a secret is left")
+
+
+def deployers_answer(data: bytes) -> None:
+    """`checking.read`: an outcome of checks, or `BadAnswer`."""
+    with suppress(ValueError):
+        given = document(data, _CHECKED)
+    if "given" not in locals():
+        return
+    try:
+        checking.read(given)
+    except checking.BadAnswer as error:
+        line(str(error), "why an event is ignored or unreadable, or a command refused")
+
+
+_LOG_LINES: list[object] = [
+    {"level": "INFO", "message": "version 7 is ready", "correlation_id": "2026-ab", "phase": "VERIFYING"},
+    {"_aws": {"Timestamp": 1}, "EventIgnored": [1.0], "service": "deployer"},
+]
+_CHECKED: list[object] = [
+    {
+        "version": "7",
+        "image": {"repository": "shuking-lambda", "digest": DIGEST},
+        "healthy": False,
+        "results": [
+            {
+                "name": "GET /health",
+                "passed": False,
+                "expected": "200",
+                "actual": "503",
+                "seconds": 0.1,
+                "tries": 2,
+            }
+        ],
+        "log_tail": "the end",
+        "not_run": ["GET /orders"],
+    }
+]
+
+
 def body(data: bytes) -> None:
     """`web.read`: never more than asked for, and only errors that its callers know."""
     try:
@@ -523,6 +570,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         hold,
         refusal,
         body,
+        log_line,
+        deployers_answer,
     )
 }
 # What atheris begins with; a text that is no JSON is bytes.
@@ -537,6 +586,8 @@ SEEDS: dict[str, Sequence[object]] = {
     "checks": _CHECKS,
     "environment": [GOOD],
     "item": _items(),
+    "log_line": _LOG_LINES,
+    "deployers_answer": _CHECKED,
     "body": [
         CHUNKED + b"5\r\nhello\r\n0\r\n\r\n",
         CHUNKED + b"-1\r\nhello",

@@ -30,7 +30,7 @@ from deployer.text import shown, who
 
 REFUSED, LOST = 1, 4  # exit codes, as docs/commands.md has them
 # After an answer that did not come, so long a command may take to be seen in the ledger.
-_NOTED_SECONDS = 10
+_NOTED_SECONDS = 5
 
 
 class Deployer(Protocol):
