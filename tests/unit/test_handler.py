@@ -107,3 +107,21 @@ def test_what_is_not_protected_is_counted_under_the_name_that_the_alarm_watches(
     logged = lines()
     assert "LiveUnprotected" in counted(logged)
     assert any(line.get("error") == "PutImage" for line in logged)
+
+
+def test_a_button_on_the_dashboard_is_answered_so_that_a_person_can_read_it(lines: Lines) -> None:
+    asked = {"command": "hold", "widgetContext": {"theme": "dark", "forms": {"all": {"by": "<b>"}}}}
+
+    answer = handler.on_event(asked, CONTEXT)
+
+    assert isinstance(answer, str)
+    assert "It was not done" in answer
+    assert "hold: fill in the field Why, and click again" in answer
+    assert "CommandRefused" in counted(lines())
+
+
+@pytest.mark.usefixtures("lines")
+def test_a_program_is_answered_in_json() -> None:
+    answer = handler.on_event({"command": "hold", "by": "alice"}, CONTEXT)
+
+    assert answer == {"error": 'the command needs "because", a text: why'}
