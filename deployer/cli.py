@@ -15,7 +15,18 @@ import click
 from deployer.commands.parts.target import Target, plain
 
 # In the order in which help lists them.
-VERBS = ("push", "wait", "checks", "dead-letters")
+VERBS = (
+    "push",
+    "wait",
+    "checks",
+    "status",
+    "history",
+    "show",
+    "plan",
+    "images",
+    "stats",
+    "dead-letters",
+)
 INTERRUPTED, UNEXPECTED = 130, 2  # as a shell reports a program that Ctrl-C ended: 128 and SIGINT's number
 
 

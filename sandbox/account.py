@@ -51,6 +51,9 @@ class Settings:
     retry_delays: tuple[float, float] = (60.0, 120.0)
     """Seconds before the first and the second retry of an asynchronous invocation."""
 
+    throttled_seconds: float = 1.0
+    """Seconds before a throttled asynchronous invocation is tried again; each time twice as long."""
+
     @property
     def publish_seconds(self) -> float:
         """How long a new version of an image stays `Pending`. The third is a guess; AWS states no time."""

@@ -72,6 +72,8 @@ class Sandbox:
     def __init__(self, port: int = 0, settings: Settings | None = None) -> None:
         self._port = port
         self.settings = settings or Settings()
+        self._clients: dict[str, Any] = {}
+        self._making_a_client = threading.Lock()
 
     def start(self) -> Self:
         """Begin to answer, with an empty account. Raises SandboxStartError."""
@@ -97,6 +99,9 @@ class Sandbox:
 
     def stop(self) -> None:
         """Answer no more, end every process that was started, remove what was written."""
+        for made in self._clients.values():
+            made.close()
+        self._clients.clear()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -151,8 +156,14 @@ class Sandbox:
         }
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the administrator's; one that shows a refusal at once instead of retrying."""
-        return client(service, self.environment)
+        """The administrator's boto3 client of a service; it shows a refusal at once instead of retrying.
+
+        Always the same one: boto3 takes a tenth of a second for each, and threads may share it.
+        """
+        with self._making_a_client:
+            if service not in self._clients:
+                self._clients[service] = client(service, self.environment)
+            return self._clients[service]
 
     def watch(self, watch: Watch | None) -> None:
         """Have `watch` told what processes of functions call, see `sandbox.door.watching`; None: nobody."""

@@ -29,21 +29,15 @@ def sandbox() -> Iterator[Sandbox]:
     from sandbox.account import Settings  # noqa: PLC0415
     from sandbox.server import Sandbox  # noqa: PLC0415
 
-    with Sandbox(settings=Settings(update_seconds=0.0, retry_delays=(0.05, 0.1))) as running:
+    fast = Settings(update_seconds=0.0, retry_delays=(0.05, 0.1), throttled_seconds=0.05)
+    with Sandbox(settings=fast) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def aws(sandbox: Sandbox) -> Callable[[str], Any]:
     """`aws("ecr")` is the administrator's boto3 client for the sandbox."""
-    clients: dict[str, Any] = {}
-
-    def client(service: str) -> Any:
-        if service not in clients:
-            clients[service] = sandbox.client(service)
-        return clients[service]
-
-    return client
+    return sandbox.client
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,7 @@ class Functions(InvokeOperations, AliasOperations, PermissionOperations, EventCo
             handling=self._handling,
             send=self._send_as_role,
             retry_delays=settings.retry_delays,
+            throttled_seconds=settings.throttled_seconds,
         )
 
     @property

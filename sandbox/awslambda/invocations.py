@@ -81,15 +81,18 @@ class Invocations:
         handling: Callable[[Queued], Handling],
         send: Callable[[str, str, str], None],
         retry_delays: tuple[float, float],
+        throttled_seconds: float = 1.0,
     ) -> None:
         """`run` invokes; `handling` is asked when an attempt has ended; `send` gets the role's ARN first.
 
-        `retry_delays` are the seconds before the first and the second retry.
+        `retry_delays` are the seconds before the first and the second retry, `throttled_seconds` those before
+        the next try of what was throttled, which double each time.
         """
         self._run = run
         self._handling = handling
         self._send = send
         self._retry_delays = retry_delays
+        self._throttled_seconds = throttled_seconds
         self._changed = threading.Condition()
         self._waiting: list[_Due] = []
         self._numbers = itertools.count()
@@ -178,7 +181,8 @@ class Invocations:
     def _wait_out(self, event: Queued) -> bool:
         handling = self._handling(event)
         # Each a little otherwise: events that are refused together and come back together are refused again.
-        delay = min(2.0**event.refusals, LONGEST_BACKOFF_SECONDS) * random.uniform(0.5, 1.0)
+        backoff = self._throttled_seconds * 2.0**event.refusals
+        delay = min(backoff, LONGEST_BACKOFF_SECONDS) * random.uniform(0.5, 1.0)
         if _age(event) + delay > handling.age_seconds:
             self._tell(handling.on_failure, event, handling, "EventAgeExceeded", None)
             return False

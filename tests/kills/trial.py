@@ -22,7 +22,7 @@ from tests.kills.naming import name
 from tests.whole.team import Mailbox, Team
 
 # As fast as it goes: updates are done at once, and a retry follows right after the failure.
-FAST = Settings(update_seconds=0.0, retry_delays=(0.05, 0.05))
+FAST = Settings(update_seconds=0.0, retry_delays=(0.05, 0.05), throttled_seconds=0.05)
 # One try, so that an unhealthy image costs no pause. What is tried here is the deployer, not the checks.
 CHECKS = '[{"path": "/health", "json": {"status": "ok"}, "tries": 1}]'
 ATTEMPTS = 3

@@ -143,7 +143,7 @@ class Account:
                 """Nothing to say."""
 
         with HTTPServer(("127.0.0.1", 0), Bucket) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+            threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
             self.invoke(
                 f"{self.name}-placeholder",
                 {

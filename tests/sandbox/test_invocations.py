@@ -54,6 +54,7 @@ def queueing(service: Service, retry_delays: tuple[float, float] = (0.0, 0.0)) -
         handling=lambda _: service.handling,
         send=service.send,
         retry_delays=retry_delays,
+        throttled_seconds=0.05,
     )
     yield invocations
     invocations.stop()

@@ -117,6 +117,14 @@ def test_it_says_when_it_is_ready(sandbox: Sandbox) -> None:
     assert get(sandbox, "/_sandbox/ready") == (200, "ready\n")
 
 
+def test_a_service_has_one_client_for_all_who_ask(sandbox: Sandbox) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        clients = list(pool.map(sandbox.client, ["sqs"] * 16))
+
+    assert len({id(client) for client in clients}) == 1
+    assert clients[0] is not sandbox.client("sns")
+
+
 def test_an_unknown_path_of_its_own_names_the_known_ones(sandbox: Sandbox) -> None:
     status, text = get(sandbox, "/_sandbox/nothing")
     assert status == 404

@@ -44,6 +44,7 @@ def table(counts: Counter[str], schedules: int, violations: int) -> str:
         ("faults injected", counts["faults"]),
         ("deployers killed", counts["kills"]),
         ("commands", counts["commands"]),
+        ("changes of the ledger by hand", counts["tampering"]),
         ("writes in flight when the lease was lost", counts["in flight"]),
         *((f"ended {phase}", counts[f"ended {phase}"]) for phase in Phase if phase in ENDED),
         ("violations", violations),

@@ -1,7 +1,8 @@
 """What must hold, whatever crashes, repeats, races or arrives late. The letters are the design's.
 
 Each rule is judged by the world's own record: where `live` was and when, what the service really answered,
-who wrote under which lease. What a person did by hand is exempt; what the deployer did is not.
+who wrote under which lease. What a person did by hand is exempt; what the deployer did is not. What can be
+demanded after a person has changed the ledger stands in `tampering.py`.
 
 * **S1** `live` moves only while a deployment is under way, only from where that one found it or from its own
   candidate; and only to a version that has answered rightly, asked by its number, since that deployment
@@ -23,11 +24,12 @@ who wrote under which lease. What a person did by hand is exempt; what the deplo
 * **L1** No deployment begins that has not seen the release tag on its digest. Every push ends: whoever has
   handled an event leaves it on record, and when the world is quiet nothing is open, and what the release tag
   points at is live, or has ended otherwise while nothing was held.
-* **L2** Every end is told at least once.
+* **L2** Every end is told at least once. An alarm of the service is told, or kept as a dead letter.
 * **Fair** A healthy image is turned away or round only for a cause that the world had: AWS refused, something
   took longer than allowed, a person changed what it is about.
 * **Once** A command's request is followed once, however often it comes.
-* **Crash** An invocation raises nothing but what AWS said: no mistake of its own, no failure of telling.
+* **Crash** An invocation raises nothing but what AWS said: no mistake of its own, no failure of telling (but
+  that of an alarm, which Lambda then tries again).
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from typing import TYPE_CHECKING, Any
 from deployer.model import Deployment, Limits, Phase, Source, UpdateStatus
 from deployer.rollout import ASKED, ENDED
 from tests.fakes import START, image
-from tests.simulation.record import WELL, Call, End, Record
+from tests.simulation.record import NEVER, WELL, Call, End, Record
 
 if TYPE_CHECKING:
     from tests.simulation.world import Invocation
@@ -81,11 +83,11 @@ def _live_moves_where_it_may(record: Record, call: Call, answer: Any) -> Broken:
     to, came_from = record.function.alias, record.live
     if to == came_from:
         return
-    begun = record.begun.get(record.carried.get(call.invocation.name, ""))
+    begun = record.mover(call.invocation)
     if begun is None:
         yield f"live moved to version {to}, but its mover has begun no deployment"
         return
-    candidate = _candidate(record, begun.deployment.id)
+    candidate = record.versions.get(begun.deployment.id)
     if came_from not in (begun.live, candidate):
         yield f"live was taken from version {came_from}, where somebody else had put it"
     if to != begun.live and not record.verified(to, begun.at):
@@ -94,7 +96,7 @@ def _live_moves_where_it_may(record: Record, call: Call, answer: Any) -> Broken:
 
 def _no_digest_in_quarantine_goes_live(record: Record, call: Call, answer: Any) -> Broken:
     """S3."""
-    begun = record.begun.get(record.carried.get(call.invocation.name, ""))
+    begun = record.mover(call.invocation)
     if begun is None or record.function.alias == begun.live or begun.deployment.source is Source.RETRY:
         return
     digest = record.function.live_image.digest
@@ -134,6 +136,13 @@ def _what_begins_is_what_the_tag_points_at(record: Record, call: Call, answer: A
         return
     if (call.invocation.name, deployment.image.digest) not in record.tags_seen:
         yield f"{deployment.id} begins with {deployment.image}, and it has not seen the release tag there"
+
+
+def _what_a_person_deleted_stays_deleted(record: Record, call: Call, answer: Any) -> Broken:
+    """S5."""
+    deployment: Deployment = call.args[1]
+    if deployment.id in record.taken_out:
+        yield f"{deployment.id} was deleted by hand and is written down again"
 
 
 def _one_at_a_time(record: Record, call: Call, answer: Any) -> Broken:
@@ -204,6 +213,7 @@ def _nobody_is_turned_away_without_a_cause(record: Record, call: Call, answer: A
         deployment.phase is Phase.REJECTED
         and (record.held_at >= asked or deployment.image.digest in record.bad),
         record.arrived.get(deployment.image.digest, record.now) >= asked,
+        record.put_away.get(deployment.image.digest, NEVER) >= asked,
     )
     if not any(causes):
         yield f"{deployment.id} ended {deployment.phase} without a cause: {deployment.because}"
@@ -213,6 +223,8 @@ def _an_abort_that_was_seen_turns_it_round(record: Record, call: Call, answer: A
     """S4."""
     deployment: Deployment = call.args[1].deployment
     aborted, looked = record.aborted.get(deployment.id), record.looked.get(call.invocation.name, 0)
+    if deployment.id in record.orphans:
+        return  # it was deleted, and begins anew
     if deployment.phase is Phase.SUCCEEDED and aborted is not None and aborted < looked:
         yield f"{deployment.id} ended SUCCEEDED, and a person had aborted it"
 
@@ -292,7 +304,9 @@ def when_done(record: Record, invocation: Invocation) -> Violation | None:
     """Judge an invocation that is content with itself."""
     record.checks += 1
     stimulus = record.stimuli.get(invocation.name)
-    if stimulus is None or stimulus.does != "event":
+    if invocation.alarm and invocation.holder not in record.rung:
+        return Violation("L2", f"{invocation.name} is done with an alarm, and nobody was told of it")
+    if stimulus is None or stimulus.does != "event" or image(stimulus.image) in record.gone:
         return None
     on_record = any(
         deployment.image == image(stimulus.image)
@@ -331,16 +345,25 @@ def _nothing_is_open(record: Record) -> Broken:
 def _all_is_told(record: Record) -> Broken:
     """L2."""
     for deployment in record.ended:
-        if deployment not in record.told:
+        if deployment not in record.told | record.not_to_tell:
             yield f"nobody was told of the end of {deployment}"
     for notice in record.book.notices:
         yield f"the notice of {notice.deployment.id} waits for ever"
+
+
+def _every_alarm_is_told_or_kept(record: Record) -> Broken:
+    """L2."""
+    for name, stimulus in record.stimuli.items():
+        if stimulus.does == "alarm" and stimulus.request not in record.rung | record.given_up:
+            yield f"nobody was told of {name}, and its event is not kept"
 
 
 def _the_tag_is_dealt_with(record: Record) -> Broken:
     """L1."""
     tagged = record.tag
     if tagged is None or record.book.hold or record.function.live_image.digest == tagged:
+        return
+    if tagged in record.settled_by_hand:
         return
     ends = [
         end
@@ -423,11 +446,6 @@ def _users_are_on_nothing_that_was_taken_back(record: Record) -> Broken:
             yield f"{end.deployment.id} ended {end.deployment.phase}, and live is on {record.function.alias}"
 
 
-def _candidate(record: Record, deployment_id: str) -> str | None:
-    found = record.ledger.find(deployment_id)
-    return found.version if found else None
-
-
 Rule = Callable[[Record, Call, Any], Broken]
 
 RULES: dict[str, tuple[tuple[str, Rule], ...]] = {
@@ -443,6 +461,7 @@ RULES: dict[str, tuple[tuple[str, Rule], ...]] = {
         ("S4", _nothing_begins_under_a_hold),
         ("L1", _what_begins_is_what_the_tag_points_at),
         ("S5", _one_at_a_time),
+        ("S5", _what_a_person_deleted_stays_deleted),
         ("S5", _only_the_newest_lease_writes),
     ),
     "forget": (("S5", _only_the_newest_lease_writes),),
@@ -466,6 +485,7 @@ RULES: dict[str, tuple[tuple[str, Rule], ...]] = {
 AT_REST: tuple[tuple[str, Callable[[Record], Broken]], ...] = (
     ("L1", _nothing_is_open),
     ("L2", _all_is_told),
+    ("L2", _every_alarm_is_told_or_kept),
     ("L1", _the_tag_is_dealt_with),
     ("L1", _settings_are_dealt_with),
     ("S2", _latest_is_live),

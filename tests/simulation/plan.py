@@ -77,6 +77,22 @@ HANDS = {
     "breaks what is live": 4,  # what users are on begins to fail
 }
 
+# What people do to the ledger. `tampering.py` does it, and says what is demanded after each. Whoever finds
+# nothing to do it to waits until there is something.
+TAMPERINGS = {
+    "deletes an open deployment": 8,
+    "deletes an end from history": 3,
+    "deletes a notice": 3,
+    "deletes the hold": 3,
+    "puts a quarantine away": 3,
+    "forgets what is settled": 4,
+    "settles the tag": 2,
+    "deletes the lease": 8,
+    "forgets a command": 2,
+    "forgets the reverts": 2,
+    "writes what cannot be read": 4,
+}
+
 
 @dataclass(frozen=True)
 class Stimulus:
@@ -84,7 +100,7 @@ class Stimulus:
 
     name: str
     at: float
-    does: str  # "push", "event", "notifier breaks", one of COMMANDS or one of HANDS
+    does: str  # "push", "event", "alarm", "notifier breaks", or one of COMMANDS, HANDS or TAMPERINGS
     image: str = ""
     id: str = ""  # of an event: EventBridge's; the same when it is delivered again
     request: str = ""  # of an invocation: Lambda's id; the same when Lambda delivers it twice
@@ -134,14 +150,22 @@ def draw(seed: int) -> Plan:
     if rng.random() < 0.15:
         begins = rng.uniform(0, at)
         stimuli.append(Stimulus("notifier", begins, "notifier breaks", until=begins + rng.uniform(5, 200)))
-    return Plan(
+    plan = Plan(
         seed=seed,
-        stimuli=tuple(sorted(stimuli, key=lambda stimulus: (stimulus.at, stimulus.name))),
+        stimuli=(),
         faults=_faults(rng, stimuli),
         images=images,
         begins_with="placeholder" if rng.random() < 0.08 else "base",
         first_sweep=rng.uniform(2, 60),
         lifetime=rng.choice((300.0, 300.0, 160.0, 120.0)),
+    )
+    if rng.random() < 0.25:
+        stimuli += _tampering(rng, at)
+    alarms = _alarms(rng, at) if rng.random() < 0.12 else []
+    return replace(
+        plan,
+        stimuli=tuple(sorted((*stimuli, *alarms), key=lambda stimulus: (stimulus.at, stimulus.name))),
+        faults=(*plan.faults, *_faults_of_alarms(rng, alarms)),
     )
 
 
@@ -187,6 +211,35 @@ def _commands(rng: Random, number: int, until: float, images: dict[str, str]) ->
         name = f"command {number} undone"
         found.append(Stimulus(name, at + rng.uniform(1, 120), "resume", request=name))
     return found
+
+
+def _tampering(rng: Random, until: float) -> list[Stimulus]:
+    """Once or twice, by hand, in the ledger."""
+    found = []
+    for number in range(1, rng.choice((1, 1, 2)) + 1):
+        what, at = _chosen(rng, TAMPERINGS), rng.uniform(0.2, until + 8)
+        mended = at + rng.uniform(1, 200) if what == "writes what cannot be read" else 0.0
+        found.append(Stimulus(f"ledger {number}: {what}", at, what, until=mended))
+    return found
+
+
+def _alarms(rng: Random, until: float) -> list[Stimulus]:
+    """An alarm of the service goes red. Its event may come twice, too."""
+    alarm = Stimulus("alarm", rng.uniform(0.2, until + 60), "alarm", request="alarm")
+    if rng.random() < 0.8:
+        return [alarm]
+    return [alarm, replace(alarm, name="alarm again", at=alarm.at + rng.uniform(0, 4))]
+
+
+def _faults_of_alarms(rng: Random, alarms: list[Stimulus]) -> tuple[Fault, ...]:
+    faults: dict[tuple[str, str, int], Fault] = {}
+    for _ in range(rng.choice((0, 1, 2, 4)) if alarms else 0):
+        name, what = rng.choice(alarms).name, _chosen(rng, FAULTS)
+        invocation = rng.choice((name, name, f"{name}, try 2", f"{name}, try 3"))
+        call = rng.choice(("live", "look", "history", "send", "send", "chat"))
+        seconds = rng.uniform(*_SECONDS[what]) if what in _SECONDS else 0.0
+        faults[invocation, call, 1] = Fault(invocation, call, 1, what, round(seconds, 1))
+    return tuple(faults.values())
 
 
 def _faults(rng: Random, stimuli: list[Stimulus]) -> tuple[Fault, ...]:

@@ -13,9 +13,11 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -194,6 +196,18 @@ BUGS = (
         "        except (LookAgain, Refused) as error:  #",
     ),
     _bug(
+        "an alarm that nobody could be told of counts as told",
+        CONTROLLER,
+        "        self.ports.notifier.send(message)\n        try:",
+        "        with suppress(Exception):\n            self.ports.notifier.send(message)\n        try:",
+    ),
+    _bug(
+        "a deployment that somebody deleted by hand is written down again",
+        WORLD,
+        'raise LookAgain(f"{deployment.id} is not open any more: it ended, or was never requested")',
+        "self.book = replace(self.book, open=(*self.book.open, deployment))",
+    ),
+    _bug(
         "a command that comes again is followed again",
         WORLD,
         "if command.asked.request in self.commands:",
@@ -341,6 +355,25 @@ def table(caught: dict[str, Caught]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def told(page: str) -> dict[str, tuple[int, str]]:
+    """What `table` drew into a page: of each bug, the schedule that caught it, and what it broke."""
+    drawn = page.partition("<!-- planted: ")[2].partition("<!-- /planted -->")[0]
+    rows = [row.strip("|").split(" | ") for row in drawn.splitlines() if row.startswith("| ")]
+    return {
+        name.strip(): (int(schedules), broken.strip())
+        for name, schedules, broken in rows
+        if schedules.isdecimal()
+    }
+
+
+def soonest(caught: dict[str, tuple[int, str]]) -> list[Bug]:
+    """Of each promise the bug that was caught soonest, or the first of those: a few that take little time."""
+    first: dict[str, Bug] = {}
+    for bug in sorted(BUGS, key=lambda bug: caught[bug.name][0]):
+        first.setdefault(caught[bug.name][1], bug)
+    return [bug for bug in BUGS if bug in first.values()]
+
+
 def say(line: str) -> None:
     """To whoever waits for it: at once."""
     sys.stdout.write(f"{line}\n")
@@ -356,9 +389,10 @@ def main(words: list[str]) -> int:
             _tell(words[0])
         return 0
     caught = {}
-    for bug in BUGS:
-        caught[bug.name] = hunt(bug)
-        say(f"{caught[bug.name].schedules:>6}  {bug.name}: {caught[bug.name].violation}")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # of processes, which do the work
+        for bug, how in zip(BUGS, pool.map(hunt, BUGS), strict=True):
+            caught[bug.name] = how
+            say(f"{how.schedules:>6}  {bug.name}: {how.violation}")
     if words:
         page = redrawn(PAGE.read_text(encoding="utf-8"), "planted", table(caught), by=WRITES)
         PAGE.write_text(page, encoding="utf-8")

@@ -104,8 +104,8 @@ class Record:
         clock: TrueTime,
         plan: Plan,
     ) -> None:
-        self.function, self.registry, self.ledger, self.clock = function, registry, ledger, clock
-        self.plan = plan
+        self.function, self.registry, self.clock, self.plan = function, registry, clock, plan
+        self.ledger: FakeLedger = ledger
         self.calls = self.checks = self.writes = 0
         self.in_flight = 0  # writes that were under way when their writer's lease was superseded
         self.stimuli: dict[str, Stimulus] = {}  # by the invocation that they led to
@@ -113,6 +113,8 @@ class Record:
         self.begun: dict[str, Begun] = {}
         self.ended: dict[str, End] = {}
         self.told: set[str] = set()
+        self.rung: set[str] = set()  # requests of alarms that people were told of
+        self.given_up: set[str] = set()  # requests that Lambda tries no more: dead letters
         self.followed: set[str] = set()  # requests of commands
         self.aborted: dict[str, float] = {}  # by deployment: when a person wanted it turned round
         self.looked: dict[str, float] = {}  # by invocation: when it read the ledger last
@@ -126,6 +128,14 @@ class Record:
         self.holders: dict[int, Invocation] = {}
         self.alias_writes = self.code_writes = 0
         self.reads: dict[tuple[str, str, str], Read] = {}  # by invocation, "alias" or "code", and RevisionId
+        # What a person did to the ledger
+        self.taken_out: set[str] = set()  # deployments that were deleted while they were open
+        self.orphans: dict[str, Begun] = {}  # those of them that were under way
+        self.gone: set[Image] = set()  # of deployments that were deleted
+        self.not_to_tell: set[str] = set()  # deployments whose notice was deleted
+        self.put_away: dict[str, float] = {}  # by digest: when its quarantine was
+        self.settled_by_hand: set[str] = set()  # digests
+        self.versions: dict[str, str | None] = {}  # by deployment: its candidate, as written down last
         # What is nobody's promise
         self.hand_on_live = self.hand_on_code = self.stale_on_live = self.stale_on_code = NEVER
         self.refused_at = self.stalled_at = self.held_at = NEVER
@@ -156,6 +166,15 @@ class Record:
         if code:
             self.hand_on_code = self.now
             self.code_writes += 1
+
+    def take_out(self, deployment: Deployment) -> None:
+        """A person has deleted it from what is open. Where it was going, nobody brings it now."""
+        self.taken_out.add(deployment.id)
+        self.gone.add(deployment.image)
+        begun = self.begun.pop(deployment.id, None)
+        if begun:
+            self.orphans[deployment.id] = begun
+            self.hand_on_live = self.hand_on_code = self.now
 
     def refused(self, invocation: Invocation) -> None:
         """AWS said no, for good."""
@@ -203,6 +222,10 @@ class Record:
                 self._ended(call.args[1].deployment)
             case "ask" | "hold" | "resume" | "abort" if answer:
                 self._followed(call.name, call.args[0])
+            case "request" if answer:
+                self._noted(call.args[0])
+            case "send" if who.alarm:
+                self.rung.add(who.holder)
             case "send":
                 self.told.add(call.args[0].thread)
         self.look()
@@ -217,8 +240,18 @@ class Record:
             if self.superseded(who):
                 self.stale_on_live = self.now
 
+    def _noted(self, deployment: Deployment) -> None:
+        """A new one; also one that was there before, if a person has deleted what was known of it."""
+        self.taken_out.discard(deployment.id)
+        self.begun.pop(deployment.id, None)
+        self.ended.pop(deployment.id, None)
+        self.told.discard(deployment.id)
+        if not any(abort.deployment == deployment.id for abort in self.ledger.book.aborts):
+            self.aborted.pop(deployment.id, None)
+
     def _recorded(self, who: Invocation, deployment: Deployment) -> None:
         self.carried[who.name] = deployment.id
+        self.versions[deployment.id] = deployment.version
         if deployment.phase is not Phase.REQUESTED and deployment.id not in self.begun:
             at, live = self.lives_seen.get(who.name, (self.now, self.function.alias))
             self.begun[deployment.id] = Begun(deployment, at, live)
@@ -227,6 +260,8 @@ class Record:
         self.followed.add(command.asked.request)
         if verb == "resume":
             self.reverts = 0
+        if command.wish:
+            self._noted(command.wish)
         if verb == "abort" and command.deployment:
             self.aborted[command.deployment] = self.now
 
@@ -246,6 +281,11 @@ class Record:
         )
 
     # -- questions
+
+    def mover(self, invocation: Invocation) -> Begun | None:
+        """The deployment that an invocation works for, if it has begun."""
+        carried = self.carried.get(invocation.name, "")
+        return self.begun.get(carried) or self.orphans.get(carried)
 
     def in_a_row(self, ended: Deployment) -> int:
         """How many deployments in a row did not stay, with this one that ends. What a person turned round

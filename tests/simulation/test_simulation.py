@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.simulation import tampering
 from tests.simulation.__main__ import SEEDS, numbers
-from tests.simulation.plan import COMMANDS, HANDS, Fault, Plan, Stimulus, as_test, draw
+from tests.simulation.plan import COMMANDS, HANDS, TAMPERINGS, Fault, Plan, Stimulus, as_test, draw
 from tests.simulation.shrink import explained, shrink, story
 from tests.simulation.world import DEEDS, INVOCATIONS, run
 
@@ -55,8 +56,9 @@ def test_the_schedules_meet_everything_that_can_happen() -> None:
     plans = [draw(number) for number in numbers(0, 2000)]
 
     done = Counter(stimulus.does for plan in plans for stimulus in plan.stimuli)
-    assert set(COMMANDS) | set(HANDS) | {"push", "event", "notifier breaks"} == set(done)
-    assert set(done) == set(DEEDS) | set(INVOCATIONS)
+    others = {"push", "event", "alarm", "notifier breaks"}
+    assert set(COMMANDS) | set(HANDS) | set(TAMPERINGS) | others == set(done)
+    assert set(done) == set(DEEDS) | set(INVOCATIONS) | set(tampering.TAMPERINGS)
 
 
 def test_the_same_seed_prints_the_same_figures_whatever_the_hashes_are() -> None:
@@ -154,6 +156,53 @@ def test_an_event_that_never_succeeds_is_tried_three_times() -> None:
     assert [told.count(f"{name:<16}  killed") for name in tries] == [1, 1, 1]
     assert "try 4" not in told
     assert 'points at "a", and no event said so' in told
+
+
+def test_a_deployment_that_somebody_deletes_is_left_alone_and_the_sweep_deploys_its_image() -> None:
+    hand = Stimulus("a hand", 3.0, "deletes an open deployment")
+    plan = Plan(1, (*PUSHED, hand))
+
+    told = story(plan)
+
+    after = told.partition("  a hand ")[2]
+    assert "event 1           done" in after
+    assert "  event 1           record(" not in after
+    assert 'points at "a", and no event said so' in told
+    assert run(plan).counts["ended SUCCEEDED"] == 1
+    assert run(plan).violation is None
+
+
+def test_whoever_finds_nothing_to_change_in_the_ledger_waits_until_there_is_something() -> None:
+    broken = Stimulus("notifier", 0.1, "notifier breaks", until=400)
+    plan = Plan(1, (broken, *PUSHED, Stimulus("a hand", 0.5, "deletes a notice")))
+
+    told = story(plan)
+
+    assert told.index("  end(") < told.index("  a hand ")
+    assert run(plan).violation is None  # and nobody was told
+
+
+def test_while_the_ledger_cannot_be_read_every_deployer_fails_and_then_all_goes_on() -> None:
+    hand = Stimulus("a hand", 0.5, "writes what cannot be read", until=400)
+    plan = Plan(1, (*PUSHED, hand))
+
+    told = story(plan)
+
+    for name in ("event 1", "event 1, try 2", "event 1, try 3", "sweep 1"):
+        assert f"{name:<16}  fails: BadRecord" in told
+    assert run(plan).counts["ended SUCCEEDED"] == 1
+    assert run(plan).violation is None
+
+
+def test_an_alarm_that_cannot_be_told_is_tried_three_times_and_kept() -> None:
+    broken = Stimulus("notifier", 0.1, "notifier breaks", until=400)
+    plan = Plan(1, (broken, Stimulus("alarm", 1, "alarm", request="alarm")))
+
+    told = story(plan)
+
+    tries = ("alarm", "alarm, try 2", "alarm, try 3")
+    assert [told.count(f"{name:<16}  begins") for name in tries] == [1, 1, 1]
+    assert run(plan).violation is None
 
 
 def test_a_plan_that_breaks_nothing_cannot_be_shrunk() -> None:

@@ -21,8 +21,10 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet  # type: ignore[import-untyped]  # it ships no types
 
+from deployer.aws.record import BadRecord
 from deployer.controller import Controller, Journal, Ports, Service
 from deployer.model import (
+    Alarm,
     Artifact,
     ArtifactKind,
     Asked,
@@ -41,6 +43,7 @@ from deployer.ports import Answer, LookAgain, Refused
 from deployer.rollout import Step
 from deployer.smoke import Check
 from tests.fakes import (
+    CLOCK_SKEW,
     HEALTHY,
     PLACEHOLDER,
     REPOSITORY,
@@ -49,7 +52,6 @@ from tests.fakes import (
     UNHEALTHY,
     FakeClock,
     FakeFunction,
-    FakeLedger,
     FakeNotifier,
     FakeRegistry,
     image,
@@ -58,6 +60,7 @@ from tests.simulation import invariants
 from tests.simulation.invariants import Violation
 from tests.simulation.plan import Fault, Plan, Stimulus
 from tests.simulation.record import READS, Call, Record
+from tests.simulation.tampering import TAMPERINGS, Table
 
 # Short, so that what never ends ends soon. The deployer's own are minutes.
 LIMITS = Limits(free=40, update=60, checks=40, revert=60)
@@ -110,12 +113,16 @@ class OwnTime:
         return self._invocation.ends - self._invocation.world.clock.seconds
 
 
+class BrokenMail(OSError):
+    """What nobody has thought of."""
+
+
 class Mail(FakeNotifier):
     """People's mail; when it is broken, it raises what nobody has thought of."""
 
     def send(self, message: Message) -> None:
         if self.broken:
-            raise OSError("the mail is broken")
+            raise BrokenMail("the mail is broken")
         super().send(message)
 
 
@@ -147,8 +154,11 @@ class Listening(Journal):
 class Invocation:
     """One run of the deployer's Lambda function."""
 
-    def __init__(self, world: World, name: str, holder: str, work: Work, tries: int) -> None:
+    def __init__(
+        self, world: World, name: str, holder: str, work: Work, tries: int, *, alarm: bool = False
+    ) -> None:
         self.world, self.name, self.holder, self.work = world, name, holder, work
+        self.alarm = alarm  # is it about an alarm?
         self.tries = tries  # how often Lambda may still try it again
         self.rng = Random(f"{world.plan.seed} {name}")
         self.skew = self.rng.uniform(-2.4, 2.4)  # any two differ by less than ledger.CLOCK_SKEW
@@ -183,11 +193,12 @@ class Invocation:
         except Senseless as error:
             self.say(f"answers: {error}")
             end = "done"
-        except (LookAgain, Refused) as error:
+        except (LookAgain, Refused, BadRecord) as error:
             self.say(f"fails: {type(error).__name__}: {error}")
             end = "failed"
         except Exception as error:  # noqa: BLE001 - whatever it is, it is found
-            world.violated(Violation("Crash", f"{self.name} raised {type(error).__name__}: {error}"))
+            if not (self.alarm and isinstance(error, BrokenMail)):
+                world.violated(Violation("Crash", f"{self.name} raised {type(error).__name__}: {error}"))
             end = "failed"
         else:
             end = "done"
@@ -301,7 +312,7 @@ class World:
         self.clock = TrueTime()
         self.registry = FakeRegistry()
         self.function = FakeFunction(self.clock, self.registry)
-        self.ledger = FakeLedger()
+        self.ledger = Table()
         self.notifier = Mail()
         self.service = Service(
             "shuking-prod", "deployer", REPOSITORY, TAG, _CHECKS, frozenset({PLACEHOLDER.digest}), LIMITS
@@ -312,6 +323,7 @@ class World:
         self.counts: Counter[str] = Counter()
         self.violation: Violation | None = None
         self.alive: list[Invocation] = []
+        self.waiting: list[Stimulus] = []  # whoever wants to do something to the ledger, and finds nothing
         self.retries = 0  # that Lambda has yet to start
         self.sweeps = 0
         self.last_end = ""
@@ -401,17 +413,42 @@ class World:
             if stimulus.does != "event":
                 self.counts["commands"] += 1
             work = partial(INVOCATIONS[stimulus.does], self, stimulus)
-            tries = len(RETRIES) if stimulus.does == "event" else 0
+            tries = len(RETRIES) if stimulus.does in ("event", "alarm") else 0
             self._invoke(stimulus.name, stimulus.request, work, tries, stimulus)
+            return
+        if stimulus.does in TAMPERINGS:
+            self._tamper(stimulus)
             return
         self.say("", f"{stimulus.name} {stimulus.image}")
         DEEDS[stimulus.does](self, stimulus)
         self.record.look()
 
+    def _tamper(self, stimulus: Stimulus) -> None:
+        """Somebody changes the ledger, if there is what they want to change; else they wait for it."""
+        hand = TAMPERINGS[stimulus.does]
+        found = hand.finds(self.record)
+        if not found:
+            self.waiting.append(stimulus)
+            return
+        thing = Random(f"{self.plan.seed} {stimulus.name}").choice(found)
+        self.say("", f"{stimulus.name} {getattr(thing, 'id', '')}")
+        self.counts["tampering"] += 1
+        hand.does(self.record, thing)
+        self.record.look()
+
+    def _see_whether_it_is_there(self) -> None:
+        """After a write: whoever waits for something in the ledger comes a moment later, or some seconds."""
+        for stimulus in [each for each in self.waiting if TAMPERINGS[each.does].finds(self.record)]:
+            self.waiting.remove(stimulus)
+            rng = Random(f"{self.plan.seed} {stimulus.name} {self.record.calls}")
+            pause = rng.choice((rng.uniform(0, 0.1), rng.uniform(0, 8)))
+            self.at(self.clock.seconds + pause, partial(self._tamper, stimulus))
+
     def _invoke(
         self, name: str, holder: str, work: Work, tries: int, stimulus: Stimulus | None = None
     ) -> None:
-        invocation = Invocation(self, name, holder, work, tries)
+        alarm = stimulus is not None and stimulus.does == "alarm"
+        invocation = Invocation(self, name, holder, work, tries, alarm=alarm)
         if stimulus:
             self.record.stimuli[name] = stimulus
         self.alive.append(invocation)
@@ -437,6 +474,7 @@ class World:
     def forgotten(self, invocation: Invocation) -> None:
         """Lambda takes this invocation for dead. Of an event there is another try, or a dead letter."""
         if not invocation.tries:
+            self.record.given_up.add(invocation.holder)
             return
         self.retries += 1
         base, _, number = invocation.name.partition(", try ")
@@ -465,7 +503,8 @@ class World:
             return
         book = self.ledger.book
         lease = self.ledger.held_lease
-        left = lease is not None and lease.expires > self.clock.now()  # by a dead one: it is still in the way
+        # By a dead one: it is in the way until every clock, its own and the next holder's, is past it.
+        left = lease is not None and lease.expires + 2 * CLOCK_SKEW > self.clock.now()
         at_rest = not self.alive and not self.retries and not self.queue and not left
         undisturbed = self.last_end == "done" and f"sweep {self.sweeps}" not in self.faults
         idle = at_rest and undisturbed and writes == self.record.writes
@@ -501,6 +540,8 @@ class World:
             call.invocation.say(f"{call}{_outcome(answer)}")
         violation = invariants.after(record, call, answer)
         record.wrote(call, answer)
+        if self.waiting:
+            self._see_whether_it_is_there()
         if violation:
             self.violated(violation)
             call.invocation.dead = True
@@ -539,6 +580,10 @@ def _event(world: World, stimulus: Stimulus, controller: Controller) -> None:
     controller.push(request)
 
 
+def _alarm(world: World, stimulus: Stimulus, controller: Controller) -> None:
+    controller.alarm(Alarm("too many errors", "Threshold Crossed", START + timedelta(seconds=stimulus.at)))
+
+
 def _asked(stimulus: Stimulus) -> Asked:
     return Asked(stimulus.request, "alice", "an incident")
 
@@ -553,6 +598,7 @@ def _deploy(source: Source, *, past: bool = False) -> Callable[[World, Stimulus,
 
 INVOCATIONS: dict[str, Callable[[World, Stimulus, Controller], object]] = {
     "event": _event,
+    "alarm": _alarm,
     "hold": lambda _, stimulus, controller: controller.hold(_asked(stimulus)),
     "resume": lambda _, stimulus, controller: controller.resume(_asked(stimulus)),
     "retry": _deploy(Source.RETRY),
@@ -628,6 +674,15 @@ def _breaks_what_is_live(world: World, stimulus: Stimulus) -> None:
     world.record.broken.add(world.function.live_image)
 
 
+def _writes_what_cannot_be_read(world: World, stimulus: Stimulus) -> None:
+    def mend() -> None:
+        world.ledger.unreadable -= 1
+
+    world.counts["tampering"] += 1
+    world.ledger.unreadable += 1
+    world.at(stimulus.until, mend)
+
+
 DEEDS: dict[str, Callable[[World, Stimulus], None]] = {
     "push": _push,
     "notifier breaks": _notifier_breaks,
@@ -638,4 +693,5 @@ DEEDS: dict[str, Callable[[World, Stimulus], None]] = {
     "changes a setting": _changes_a_setting,
     "takes the tag back": _takes_the_tag_back,
     "breaks what is live": _breaks_what_is_live,
+    "writes what cannot be read": _writes_what_cannot_be_read,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -29,10 +30,15 @@ class Pile:
         self._seconds = HIDDEN_SECONDS
 
     def read(self, to: Addressee) -> None:
-        """Everything in both queues. Raises `Unusable`."""
-        for name, queue in self._queues.items():
+        """Everything in both queues, at once: each is asked until it has had a second to show another letter.
+        Raises `Unusable`."""
+        with ThreadPoolExecutor(len(self._queues)) as readers:
+            reading = {
+                name: readers.submit(queue.read, self._held[name]) for name, queue in self._queues.items()
+            }
+        for name, found in reading.items():
             with understood(f"reading {name}"):
-                self._judge(name, queue.read(self._held[name]))
+                self._judge(name, found.result())
             self.letters += [read(message, name, to) for message in self._held[name].values()]
         never = datetime.max.replace(tzinfo=UTC)
         self.letters.sort(key=lambda letter: (letter.sent_at or never, letter.id))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import boto3
     import botocore.config
 
+    from deployer.aws.images import EcrImages
     from deployer.aws.ledger import DynamoLedger
     from deployer.aws.queue import SqsQueue
     from deployer.aws.registry import EcrRegistry
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 UNUSABLE = 2
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 20.0
+_MOST_ANSWER_BYTES = 1024**2  # of the dashboard's function: a plan has some thousand
 _TOLD = 600  # bytes of somebody else's words that are passed on
 
 
@@ -150,6 +152,41 @@ class Stack:
             client.invoke(
                 FunctionName=self.output("DeployerName"), InvocationType="Event", Payload=event.encode()
             )
+
+    def images(self) -> EcrImages:
+        """What is in the repository that releases are pushed to."""
+        from deployer.aws.images import EcrImages
+
+        client = self.session.client("ecr", config=_patience())
+        return EcrImages(client, self.output("RepositoryUri").partition("/")[2])
+
+    def read(self, what: str, **more: str) -> dict[str, object]:
+        """Ask the dashboard's function, which only reads, see `deployer.reading`. Raises `Unusable`."""
+        import json
+
+        from deployer.text import shown
+
+        doing = "asking the dashboard's function"
+        with understood(doing):
+            client = self.session.client("lambda", config=_patience())
+            answered = client.invoke(
+                FunctionName=self.output("DashboardFunctionName"),
+                Payload=json.dumps({"read": what, **more}).encode(),
+            )
+            body = answered["Payload"].read(_MOST_ANSWER_BYTES)
+        try:
+            told = json.loads(body)
+        except (ValueError, RecursionError):
+            told = None
+        if answered.get("FunctionError"):
+            raise Unusable(f"{doing}: it died ({plain(shown(told, 300))}).")
+        if not isinstance(told, dict):
+            raise Unusable(
+                f"{doing}: it answered no object. It was made by an older template.yaml: update the stack"
+            )
+        if "error" in told:
+            raise Unusable(f"{doing}: {plain(str(told['error']))}")
+        return told
 
     def docker_password(self) -> str:
         """What Docker logs in to ECR with, as user AWS, for 12 hours. It is a secret.
