@@ -22,7 +22,7 @@ from deployer.page.marks import last_failure
 from deployer.page.sight import Sight
 from deployer.rollout import underway
 
-FIELD = 200  # characters, as events.py takes them
+_BY, _BECAUSE = 700, 200  # characters, as events.py takes them: an ARN is long
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ def actions(sight: Sight, *, deployer: str, fields: Mapping[str, str]) -> Html:
     return element(
         "form",
         element("h3", words("Act")),
-        _field("by", "Who", "who", fields.get("by", "")),
-        _field("because", "Why", "why", fields.get("because", "")),
+        _field("by", "Who", _BY, fields.get("by", "")),
+        _field("because", "Why", _BECAUSE, fields.get("because", "")),
         element("span", *buttons, of="buttons"),
         element("p", words(note), of="muted"),
         of="card act",
@@ -56,10 +56,10 @@ def actions(sight: Sight, *, deployer: str, fields: Mapping[str, str]) -> Html:
     )
 
 
-def _field(named: str, label: str, of: str, value: str) -> Html:
+def _field(name: str, label: str, most: int, value: str) -> Html:
     typed = {"value": value} if value else {}
-    field = void("input", name=named, type="text", maxlength=str(FIELD), dir="auto", required="", **typed)
-    return element("label", words(label), field, of=of)
+    given = {"name": name, "type": "text", "maxlength": str(most), "dir": "auto", "required": "", **typed}
+    return element("label", words(label), void("input", 4 * most, **given), of=label.lower())
 
 
 def _button(action: Action, deployer: str, state: str) -> Iterator[Html]:

@@ -57,9 +57,9 @@ def element(
     return Html(f"{_opened(tag, of, size, attributes, auto=auto)}{''.join(children)}</{tag}>")
 
 
-def void(tag: str, **attributes: str) -> Html:
-    """An element that has no end tag in HTML."""
-    return _opened(tag, "", NAME, attributes, auto=False)
+def void(tag: str, size: int = NAME, /, **attributes: str) -> Html:
+    """An element that has no end tag in HTML; the value of an attribute is cut to `size`."""
+    return _opened(tag, "", size, attributes, auto=False)
 
 
 def _opened(tag: str, of: str, size: int, attributes: Mapping[str, str], *, auto: bool) -> Html:

@@ -226,7 +226,7 @@ def _took(ended: Sequence[Deployment]) -> str:
     live = sorted(_length(each, each.since) for each in ended if each.phase is Phase.SUCCEEDED)
     if not live:
         return ""
-    told = f"from push to live: {lasts(live[len(live) // 2])} in the middle"
+    told = f"from push to live: {lasts(live[(len(live) - 1) // 2])} in the middle"
     return f"{told}, {lasts(live[-1])} at most" if len(live) > 1 else told
 
 

@@ -14,7 +14,7 @@ from deployer.page.times import Span
 WIDTH = 1000  # pixels, when nobody says
 DEFAULT = timedelta(days=7)
 _LONGEST = timedelta(days=3 * 366)  # what is older, nobody scrolls to
-_FIELD = 200  # characters, as a command takes them
+_FIELD = 700  # characters; an ARN is long
 
 
 @dataclass(frozen=True)

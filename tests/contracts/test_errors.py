@@ -22,8 +22,11 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from deployer import ports
+from deployer.aws.caller import Caller
+from deployer.aws.deployer import DeployerFunction, LiveAlias
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
+from deployer.aws.logs import LogGroup
 from deployer.aws.notifier import SnsNotifier
 from deployer.aws.queue import Message as Letter
 from deployer.aws.queue import SqsQueue
@@ -37,8 +40,13 @@ ADAPTERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "Registry": ("ecr", lambda client: EcrRegistry(client, "shuking-lambda")),
     "Ledger": ("dynamodb", lambda client: DynamoLedger(client, "table", "shuking-prod")),
     "Notifier": ("sns", lambda client: SnsNotifier(client, "arn:people", "arn:chat")),
-    "Queue": ("sqs", lambda client: SqsQueue(client, "https://queue")),  # only of the command, so no port
+    "Queue": ("sqs", lambda client: SqsQueue(client, "https://queue")),
+    "Deployer": ("lambda", lambda client: DeployerFunction(client, "shuking-prod-deployer")),
+    "Alias": ("lambda", lambda client: LiveAlias(client, "shuking-prod")),
+    "Caller": ("sts", Caller),
+    "Log": ("logs", lambda client: LogGroup(client, "/aws/lambda/shuking-prod")),
 }
+ONLY_THE_COMMANDS = {"Queue", "Deployer", "Alias", "Caller", "Log"}  # so they are no ports
 NOT_AWS = {"Clock"}
 
 TROUBLES: dict[str, dict[str, tuple[str, int]]] = {
@@ -77,6 +85,18 @@ TROUBLES: dict[str, dict[str, tuple[str, int]]] = {
         "5xx": ("InternalFailure", 500),
         "access denied": ("AccessDenied", 403),
         "not found": ("QueueDoesNotExist", 400),
+    },
+    "sts": {
+        "throttle": ("ThrottlingException", 400),
+        "5xx": ("InternalFailure", 500),
+        "invalid": ("InvalidClientTokenId", 403),
+    },
+    "logs": {
+        "throttle": ("ThrottlingException", 400),
+        "5xx": ("ServiceUnavailableException", 500),
+        "access denied": ("AccessDeniedException", 400),
+        "not found": ("ResourceNotFoundException", 400),
+        "invalid": ("InvalidParameterException", 400),
     },
 }
 NETWORK: dict[str, Exception] = {
@@ -223,6 +243,17 @@ OPERATIONS = (
     _op("Queue", "put_back", lambda queue: queue.put_back([LETTER]), HIDDEN),
     _op("Queue", "keep", lambda queue: queue.keep([LETTER], 60), HIDDEN),
     _op("Queue", "delete", lambda queue: queue.delete(LETTER), ("delete_message", {})),
+    Operation(
+        "Deployer",
+        "ask",
+        lambda deployer: deployer.ask({"command": "check"}),
+        (("invoke", lambda: {"Payload": StreamingBody(io.BytesIO(b"{}"), 2)}),),
+    ),
+    _op("Alias", "version", lambda alias: alias.version(), ("get_alias", {"FunctionVersion": "2"})),
+    _op(
+        "Caller", "arn", lambda caller: caller.arn(), ("get_caller_identity", {"Arn": "arn:aws:" + "x" * 20})
+    ),
+    _op("Log", "read", lambda log: log.read(0, "page"), ("filter_log_events", {"events": []})),
 )
 
 
@@ -315,7 +346,7 @@ def test_every_operation_of_every_port_and_adapter_is_in_the_table(clients: dict
         for name, each in inspect.getmembers(ports, inspect.isclass)
         if getattr(each, "_is_protocol", False) and each.__module__ == ports.__name__
     }
-    assert protocols.keys() == (ADAPTERS.keys() - {"Queue"}) | NOT_AWS
+    assert protocols.keys() == (ADAPTERS.keys() - ONLY_THE_COMMANDS) | NOT_AWS
     assert {name: listed[name] for name in protocols.keys() - NOT_AWS} == {
         name: operations for name, operations in protocols.items() if name not in NOT_AWS
     }

@@ -95,7 +95,7 @@ ATTRIBUTES: dict[str, str | None] = {
     **dict.fromkeys(("width", "height", "x", "y", "r", "rx"), "[0-9.]+"),
     "type": "text|button",
     "name": "by|because",
-    "maxlength": "200",
+    "maxlength": "200|700",
     "required": "",
     "action": "call",
     "display": "popup",
