@@ -19,6 +19,7 @@ VERBS = (
     "push",
     "wait",
     "checks",
+    "dashboard",
     "status",
     "history",
     "show",

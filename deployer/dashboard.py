@@ -1,14 +1,15 @@
 """The dashboard Lambda's entry point: a CloudWatch custom widget that shows the state of deployments.
 
 It reads, and never writes: that is why it is a function of its own, with a role of its own. Viewers invoke it
-with their own credentials, and with any parameters; of those it looks at `describe`, `read` and the theme.
+with their own credentials, and with any parameters; of those it looks at `describe`, `read` and
+`widgetContext`.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_dashboard_about.html
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, Protocol, TypeVar
@@ -23,7 +24,9 @@ from deployer.aws.ledger import DynamoLedger
 from deployer.aws.record import BadRecord
 from deployer.aws.registry import EcrRegistry
 from deployer.model import Book, Deployment, Version
+from deployer.page import widget
 from deployer.ports import LookAgain, Refused
+from deployer.stats import measure
 
 logger = Logger(json_serializer=log.serialized)
 T = TypeVar("T")
@@ -31,12 +34,15 @@ T = TypeVar("T")
 DESCRIPTION = f"""\
 ## Deployments
 
-What is live, what is under way, whether deployments are held, the last failure, and the last {page.HISTORY}
-deployments. It only looks: nothing here changes anything.
+What is live, what is under way, whether deployments are held, the last failure in full, the deployments of
+the dashboard's time range as a timeline with the figures of DORA, and the newest {page.HISTORY} as a table.
+
+It only looks. Its buttons call the deployer function, with your own credentials: they take the operator's
+policy.
 
 ### Widget parameters
 
-None. The page follows the dashboard's light or dark theme. All times are UTC.
+None. The page follows the dashboard's time range and its light or dark theme. All times are UTC.
 """
 
 
@@ -46,8 +52,10 @@ class LedgerReader(Protocol):
     def look(self) -> Book:
         """What is going on now."""
 
-    def history(self, limit: int) -> list[Deployment]:
-        """The deployments that ended, newest first."""
+    def history(
+        self, limit: int, since: datetime | None = None, until: datetime | None = None
+    ) -> list[Deployment]:
+        """The deployments that ended, newest first, of a span of time if that is said."""
 
 
 class FunctionReader(Protocol):
@@ -76,21 +84,22 @@ def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  La
         return DESCRIPTION
     if asked.get("read") == "function":
         return inspection.answer(asked, _inspected)
+    now = datetime.now(UTC)
     if "read" in asked:  # a program, not a widget
-        return reading.answer(asked, _sources, datetime.now(UTC))
-    theme = _theme(asked)
+        return reading.answer(asked, _sources, now)
+    seen = widget.read(asked, now)
     try:
         given = _settings()
     except settings.BadSettings as error:
         logger.error("the dashboard cannot start", extra={"because": str(error)})
-        return page.cannot(str(error), theme)
+        return page.cannot(str(error), seen.theme)
     lambda_ = clients.client("lambda")
     return show(
         DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
         LambdaFunction(lambda_, lambda_, given.function_name, given.repository_uri),  # it invokes nothing
         given,
-        now=datetime.now(UTC),
-        theme=theme,
+        seen,
+        now=now,
     )
 
 
@@ -116,25 +125,44 @@ def show(
     ledger: LedgerReader,
     function: FunctionReader,
     given: settings.DashboardSettings,
+    seen: widget.Widget,
     *,
     now: datetime,
-    theme: str,
 ) -> str:
     """The page. What AWS does not let us read is said in its place; the rest is shown all the same."""
     problems: list[str] = []
     book = _read("what is under way", ledger.look, problems)
     history = _read("the history", lambda: ledger.history(page.HISTORY), problems)
     live = _read("what is live", function.live, problems)
+    span = seen.span
+    ranged = None
+    if history is not None:
+        ranged = _read(
+            "the history of the time range",
+            lambda: ledger.history(page.RANGE, span.since, span.until),
+            problems,
+        )
     return page.render(
         book,
         history,
         live,
         now=now,
-        theme=theme,
+        theme=seen.theme,
         service=given.function_name,
         repository_uri=given.repository_uri,
         problems=problems,
+        span=span,
+        ranged=ranged,
+        stats=None if ranged is None else measure(_all(history, ranged), span.since, span.until),
+        deployer=given.deployer_arn,
+        fields=seen.fields,
+        width=seen.width,
     )
+
+
+def _all(newest: Sequence[Deployment] | None, ranged: Sequence[Deployment]) -> list[Deployment]:
+    """What is before and after the time range tells how the deployments in it went on."""
+    return list({each.id: each for each in (*(newest or ()), *ranged)}.values())
 
 
 def _read(what: str, read: Callable[[], T], problems: list[str]) -> T | None:
@@ -144,9 +172,3 @@ def _read(what: str, read: Callable[[], T], problems: list[str]) -> T | None:
         logger.error("could not be read", extra={"what": what, "because": str(error)})
         problems.append(f"{what}: {error}")
         return None
-
-
-def _theme(asked: dict[object, object]) -> str:
-    context = asked.get("widgetContext")
-    theme = context.get("theme") if isinstance(context, dict) else None
-    return "dark" if theme == "dark" else "light"

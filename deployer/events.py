@@ -195,6 +195,7 @@ def _command(event: dict[object, object], repository: str, request_id: str) -> C
     if not isinstance(verb, str) or verb not in _TAKES:
         raise BadCommand(f"unknown command {shown(verb)}; known are {', '.join(_TAKES)}")
     takes, needs = _TAKES[verb]
+    event = _with_fields(event, takes, needs)
     for key in event:
         if key not in takes | {"command", "by", "request"}:
             raise BadCommand(
@@ -218,6 +219,39 @@ def _command(event: dict[object, object], repository: str, request_id: str) -> C
             return DeployAsked(asked, _wanted_image(repository, event, "digest"), _id(event, "hold"))
         case _:
             return RetryAsked(asked, _wanted_image(repository, event, "digest"), _id(event, "hold"))
+
+
+def _with_fields(
+    event: dict[object, object], takes: frozenset[str], needs: frozenset[str]
+) -> dict[object, object]:
+    """The command of a button on the dashboard, with who and why out of the form beside it, if the button
+    itself does not say. CloudWatch puts the fields of a widget's form into `widgetContext.forms.all`, by
+    their names; nothing else of the context is looked at.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_dashboard_about.html
+    """
+    if not from_widget(event):
+        return event
+    given = {key: value for key, value in event.items() if key != "widgetContext"}
+    found: object = event["widgetContext"]
+    for step in ("forms", "all"):
+        found = found.get(step) if isinstance(found, dict) else None
+    fields = found if isinstance(found, dict) else {}
+    for key, label in (("by", "Who"), ("because", "Why")):
+        said = fields.get(key)
+        if key in given or key not in takes | {"by"}:
+            continue
+        if said is None or (isinstance(said, str) and not said.strip()):
+            if key in needs | {"by"}:
+                raise BadCommand(f"{event['command']}: fill in the field {label}, and click again")
+            continue
+        given[key] = said
+    return given
+
+
+def from_widget(event: object) -> bool:
+    """Does it come from a button on a dashboard, whose answer a person reads in a popup?"""
+    return isinstance(event, dict) and "command" in event and "widgetContext" in event
 
 
 def _text(event: dict[object, object], key: str, what: str) -> str:

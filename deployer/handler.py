@@ -18,7 +18,7 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import events, facts, log, placeholder, settings
+from deployer import events, facts, log, page, placeholder, settings
 from deployer.aws import clients
 from deployer.aws.announcer import EventBridgeAnnouncer
 from deployer.aws.function import LIVE, LambdaFunction
@@ -181,8 +181,18 @@ def _controller(context: LambdaContext) -> Controller:
 @tracer.capture_lambda_handler(capture_response=False)
 @metrics.log_metrics(capture_cold_start_metric=True)
 @log.discreet_exceptions()
-def on_event(event: object, context: LambdaContext) -> dict[str, Any]:
-    """Take one event or command; see `events.py` for what they are."""
+def on_event(event: object, context: LambdaContext) -> dict[str, Any] | str:
+    """Take one event or command; see `events.py` for what they are.
+
+    The answer is JSON, but HTML for a button on the dashboard, because a person reads it in a popup.
+    """
+    answer = _taken(event, context)
+    if not events.from_widget(event):
+        return answer
+    return page.answer(answer, page.theme(event))
+
+
+def _taken(event: object, context: LambdaContext) -> dict[str, Any]:
     given = _settings()
     try:
         meaning = events.parse(

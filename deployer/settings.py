@@ -18,6 +18,8 @@ _REPOSITORY = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/(?P<name>[a-z0-9._/-]+)"
 )
 
+_FUNCTION = re.compile(r"arn:aws[a-z-]{0,20}:lambda:[a-z0-9-]{1,30}:\d{12}:function:[A-Za-z0-9_-]{1,64}")
+
 
 class BadSettings(ValueError):
     """A setting is missing or wrong."""
@@ -53,6 +55,7 @@ class DashboardSettings:
     function_name: str
     repository_uri: str
     table_name: str
+    deployer_arn: str  # where the buttons go
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -95,6 +98,7 @@ def read_dashboard(environment: Mapping[str, str]) -> DashboardSettings:
         function_name=variables.required("FUNCTION_NAME"),
         repository_uri=variables.repository()[0],
         table_name=variables.required("TABLE_NAME"),
+        deployer_arn=variables.function("DEPLOYER_ARN"),
     )
     variables.require_all("the dashboard")
     return settings
@@ -134,6 +138,12 @@ class _Variables:
         if arn and not topic:
             self.problems.append(f"TOPIC_ARN is not the ARN of a topic: {arn[:120]!r}")
         return (topic["partition"], topic["region"]) if topic else ("", "")
+
+    def function(self, name: str) -> str:
+        arn = self.required(name)
+        if arn and not _FUNCTION.fullmatch(arn):
+            self.problems.append(f"{name} is not the ARN of a Lambda function: {arn[:120]!r}")
+        return arn
 
     def require_all(self, who: str) -> None:
         if self.problems:

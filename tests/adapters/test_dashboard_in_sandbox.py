@@ -15,14 +15,19 @@ from sandbox.server import Sandbox
 from tests.fakes import image
 from tests.unit.test_handler import CONTEXT
 from tests.unit.test_page import Seen
-from tests.unit.test_settings import GOOD
+from tests.unit.test_settings import DEPLOYER_ARN, GOOD
 
 
 @pytest.fixture
 def in_sandbox(sandbox: Sandbox, table: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The environment of a dashboard whose ledger is `table`."""
     kept = (dashboard._settings, clients._session, clients._client)
-    for name, value in {**sandbox.environment, **GOOD, "TABLE_NAME": table}.items():
+    for name, value in {
+        **sandbox.environment,
+        **GOOD,
+        "TABLE_NAME": table,
+        "DEPLOYER_ARN": DEPLOYER_ARN,
+    }.items():
         monkeypatch.setenv(name, value)
     for each in kept:
         each.cache_clear()

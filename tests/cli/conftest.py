@@ -112,7 +112,7 @@ def _moved(deployment: Deployment, phase: Phase, because: str) -> Deployment:
     return replace(deployment, phase=phase, timeline=(*deployment.timeline, moment))
 
 
-def _template(name: str, mutability: str) -> dict[str, Any]:
+def _template(name: str, mutability: str, **more: str) -> dict[str, Any]:
     """A stack with the outputs of template.yaml that the command reads, and no deployer."""
     keys = {"pk": "HASH", "sk": "RANGE"}
     outputs = {
@@ -124,6 +124,7 @@ def _template(name: str, mutability: str) -> dict[str, Any]:
         "LedgerName": {"Ref": "Ledger"},
         "RuleDeadLettersUrl": {"Ref": "RuleDeadLetters"},
         "DeployerDeadLettersUrl": {"Ref": "DeployerDeadLetters"},
+        **more,
     }
     table = {
         "BillingMode": "PAY_PER_REQUEST",
@@ -150,9 +151,9 @@ def make_books(sandbox: Sandbox, environment: dict[str, str]) -> Callable[..., B
     """`make_books()` makes a stack, and `deployer` works on it."""
     cloudformation = sandbox.client("cloudformation")
 
-    def make(mutability: str = "MUTABLE") -> Books:
+    def make(mutability: str = "MUTABLE", **outputs: str) -> Books:
         name = f"books-{next(_numbers)}"
-        body = json.dumps(_template(name, mutability))
+        body = json.dumps(_template(name, mutability, **outputs))
         cloudformation.create_stack(StackName=name, TemplateBody=body)
         [found] = cloudformation.describe_stacks(StackName=name)["Stacks"]
         outputs = {each["OutputKey"]: each["OutputValue"] for each in found["Outputs"]}

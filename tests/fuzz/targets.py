@@ -12,7 +12,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from http.client import HTTPException
@@ -39,7 +39,7 @@ from tests.fuzz.strategies import COMMANDS, DIGEST, document, recorded, text
 from tests.unit.test_handler import CONTEXT
 from tests.unit.test_page import Seen
 from tests.unit.test_placeholder import CREATE, DELETE, UPDATE, FakeEcr
-from tests.unit.test_settings import GOOD
+from tests.unit.test_settings import DEPLOYER_ARN, GOOD
 from tests.unit.test_web import CHUNKED, OK, Wire
 from tests.unit.test_web import answer as http_answer
 
@@ -173,7 +173,9 @@ def _deployer() -> Iterator[io.StringIO]:
 
 def widget(data: bytes) -> None:
     """`dashboard.on_widget`: a page of known elements, or what the widget is, whatever the parameters are."""
-    seeds = [{"describe": True}, {"widgetContext": {"theme": "dark", "params": {"a": "b"}, "forms": {}}}]
+    context = {"theme": "dark", "width": 588, "params": {"a": "b"}, "forms": {"all": {"by": "a"}}}
+    times = {"start": 1627236199729, "end": 1627322599729, "zoom": {"start": 1627276030434}}
+    seeds = [{"describe": True}, {"widgetContext": {**context, "timeRange": times}}]
     with suppress(ValueError):
         html = dashboard.on_widget(document(data, seeds), CONTEXT)
         short(html, "the dashboard's page")
@@ -454,6 +456,9 @@ def _show(deployment: Deployment) -> None:
         theme="light",
         service="shuking-prod",
         repository_uri="uri",
+        span=page.Span(NOW - timedelta(days=7), NOW),
+        ranged=[deployment],
+        deployer=DEPLOYER_ARN,
     )
     short(html, "the dashboard's page")
     Seen(html)

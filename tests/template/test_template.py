@@ -467,6 +467,7 @@ def environment(function: str) -> Watched:
         "Repository.RepositoryUri": f"{registry}/{values['RepositoryName']}",
         "PlaceholderImage.Digest": placeholder.image("x86_64").digest,
         "Ledger": "shuking-Ledger-1",
+        "Deployer.Arn": f"arn:aws:lambda:eu-west-1:123456789012:function:{values['ServiceName']}-deployer",
         "Topic": "arn:aws:sns:eu-west-1:123456789012:shuking-Topic-1",
         "ChatTopic": "arn:aws:sns:eu-west-1:123456789012:shuking-ChatTopic-1",
         "${AWS::StackName}": "shuking",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,15 +13,15 @@ import pytest
 from deployer import dashboard
 from deployer.aws.record import BadRecord
 from deployer.model import Book, Deployment, Phase, Version
-from deployer.page import PALETTES
+from deployer.page import PALETTES, widget
 from deployer.ports import LookAgain, Refused
 from deployer.settings import DashboardSettings
-from tests.fakes import FakeFunction, FakeLedger, World
+from tests.fakes import FakeFunction, FakeLedger, World, image
 from tests.unit.test_handler import CONTEXT
 from tests.unit.test_page import Seen
-from tests.unit.test_settings import GOOD
+from tests.unit.test_settings import DEPLOYER_ARN, GOOD
 
-GIVEN = DashboardSettings("shuking-prod", GOOD["REPOSITORY_URI"], "ledger")
+GIVEN = DashboardSettings("shuking-prod", GOOD["REPOSITORY_URI"], "ledger", DEPLOYER_ARN)
 
 
 class Unreadable(FakeLedger):
@@ -43,10 +43,19 @@ class Throttled(FakeFunction):
         raise LookAgain("GetFunction: TooManyRequestsException: Rate exceeded")
 
 
-def show(world: World, ledger: FakeLedger | None = None, function: FakeFunction | None = None) -> Seen:
+def show(
+    world: World,
+    ledger: FakeLedger | None = None,
+    function: FakeFunction | None = None,
+    event: object = None,
+) -> Seen:
     return Seen(
         dashboard.show(
-            ledger or world.ledger, function or world.function, GIVEN, now=world.clock.now(), theme="light"
+            ledger or world.ledger,
+            function or world.function,
+            GIVEN,
+            widget.read(event, world.clock.now()),
+            now=world.clock.now(),
         )
     )
 
@@ -56,6 +65,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Good settings, read anew."""
     for name in ("FUNCTION_NAME", "REPOSITORY_URI", "TABLE_NAME"):
         monkeypatch.setenv(name, GOOD[name])
+    monkeypatch.setenv("DEPLOYER_ARN", DEPLOYER_ARN)
     dashboard._settings.cache_clear()
     yield
     dashboard._settings.cache_clear()
@@ -77,7 +87,7 @@ def test_it_shows_what_the_deployer_did() -> None:
 
     assert seen.headline == "the last release is live"
     assert "version 2" in seen.cards["Live"]
-    assert [row[1] for row in seen.rows[1:]] == ["succeeded"]
+    assert [row[1] for row in seen.rows] == ["succeeded"]
 
 
 def test_it_shows_a_hold() -> None:
@@ -117,7 +127,7 @@ def test_a_function_that_cannot_be_looked_at_does_not_hide_the_history() -> None
     seen = show(world, function=Throttled(world.clock, world.registry))
 
     assert "what is live: GetFunction: TooManyRequestsException" in seen.cards["Could not be read"]
-    assert seen.rows[1][1] == Phase.SUCCEEDED.lower()
+    assert seen.rows[0][1] == Phase.SUCCEEDED.lower()
 
 
 def test_asked_what_it_is_it_answers_in_markdown_without_any_settings() -> None:
@@ -140,6 +150,70 @@ def test_settings_that_are_wrong_are_named_on_the_page(monkeypatch: pytest.Monke
     assert "REPOSITORY_URI is not the URI of an ECR repository: '<b>'" in told
 
 
+def of(**context: object) -> dict[str, object]:
+    return {"widgetContext": context}
+
+
+def milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+def test_the_time_range_of_the_dashboard_is_what_the_timeline_shows() -> None:
+    world = World()
+    world.push("first")
+    pushed = world.clock.now()
+    world.clock.sleep(7200)
+    world.push("second")
+    times = {"start": milliseconds(pushed - timedelta(hours=1)), "end": milliseconds(pushed)}
+
+    then, both = show(world, event=of(timeRange=times)), show(world)
+
+    assert (then.drawn, both.drawn) == (["succeeded"], ["succeeded"] * 2)
+    assert [row[2] for row in then.rows] == [f"{image('first')}"]
+    assert then.headline == "the last release is live"
+
+
+def test_the_form_goes_to_the_deployers_function() -> None:
+    world = World()
+    world.push("first")
+
+    seen = show(world, event=of(forms={"all": {"by": "alice", "because": 7}}))
+
+    assert seen.fields == {"by": "alice", "because": ""}
+    assert seen.actions["hold"]["command"] == "hold"
+
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+DAY = {"start": milliseconds(NOW - timedelta(days=1)), "end": milliseconds(NOW)}
+ZOOM = {"start": milliseconds(NOW - timedelta(hours=3)), "end": milliseconds(NOW - timedelta(hours=1))}
+
+
+@pytest.mark.parametrize(
+    ("times", "since", "until"),
+    [
+        (DAY, timedelta(days=1), timedelta(0)),
+        ({**DAY, "mode": "relative", "zoom": ZOOM}, timedelta(hours=3), timedelta(hours=1)),
+        ({**DAY, "zoom": {}}, timedelta(days=1), timedelta(0)),
+        ({"start": 0, "end": DAY["end"]}, timedelta(days=7), timedelta(0)),
+        ({"start": DAY["end"], "end": DAY["start"]}, timedelta(days=7), timedelta(0)),
+        ({"start": 1.1e12, "end": DAY["end"]}, timedelta(days=1098), timedelta(0)),
+        ({"start": True, "end": "now"}, timedelta(days=7), timedelta(0)),
+        ({"start": float("nan"), "end": float("inf")}, timedelta(days=7), timedelta(0)),
+        ("week", timedelta(days=7), timedelta(0)),
+        (None, timedelta(days=7), timedelta(0)),
+    ],
+)
+def test_a_time_range_is_read_as_far_as_it_is_one(times: object, since: timedelta, until: timedelta) -> None:
+    span = widget.read(of(timeRange=times), NOW).span
+
+    assert (NOW - span.since, NOW - span.until) == (since, until)
+
+
+@pytest.mark.parametrize(("width", "read"), [(588, 588), (0, 1000), (1e9, 1000), ("588", 1000), (None, 1000)])
+def test_the_width_is_read_as_far_as_it_is_one(width: object, read: int) -> None:
+    assert widget.read(of(width=width), NOW).width == read
+
+
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize(
     ("event", "theme"),
@@ -153,9 +227,7 @@ def test_settings_that_are_wrong_are_named_on_the_page(monkeypatch: pytest.Monke
         (None, "light"),
     ],
 )
-def test_the_theme_is_all_it_takes_from_the_viewer(
-    event: object, theme: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_theme_is_the_dashboards(event: object, theme: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TABLE_NAME")
 
     style = Seen(dashboard.on_widget(event, CONTEXT)).style

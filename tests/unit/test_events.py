@@ -26,6 +26,7 @@ from deployer.events import (
     RollbackAsked,
     SweepDue,
     Unreadable,
+    from_widget,
     parse,
 )
 from deployer.model import Alarm, Asked, Image
@@ -265,3 +266,65 @@ def test_an_arn_is_kept_whole_and_what_only_begins_like_one_is_not() -> None:
         meaning = read({"command": "resume", "by": other})
         assert isinstance(meaning, ResumeAsked)
         assert len(meaning.asked.by) == 200
+
+
+def from_form(all_fields: object, **command: object) -> dict[str, object]:
+    """As a button on the dashboard sends it."""
+    return {**command, "widgetContext": {"theme": "dark", "forms": {"all": all_fields}}}
+
+
+def test_a_button_takes_who_and_why_from_the_form_beside_it() -> None:
+    fields = {"by": " alice ", "because": "incident\n42", "request": "of the form", "to": "1"}
+
+    assert read(from_form(fields, command="rollback", request="page-1")) == RollbackAsked(
+        Asked("page-1", "alice", "incident 42"), None
+    )
+
+
+def test_what_a_button_says_itself_comes_before_the_form() -> None:
+    fields = {"by": "mallory", "because": "other"}
+
+    assert read(from_form(fields, command="hold", by="alice", because="incident 42")) == HoldAsked(ALICE)
+
+
+def test_a_reason_that_nobody_has_to_give_may_be_left_empty_in_the_form() -> None:
+    assert read(from_form({"by": "alice", "because": " "}, command="resume")) == ResumeAsked(
+        replace(ALICE, because="")
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "because"),
+    [
+        ({"by": "alice", "because": ""}, "hold: fill in the field Why, and click again"),
+        ({"by": "", "because": "x"}, "hold: fill in the field Who, and click again"),
+        ({"by": "alice"}, "fill in the field Why"),
+        ({}, "fill in the field Who"),
+        (["alice"], "fill in the field Who"),
+        (None, "fill in the field Who"),
+        ({"by": ["alice"], "because": "x"}, 'the command needs "by", a text'),
+        ({"by": "alice", "because": {"a": "b"}}, 'the command needs "because", a text'),
+    ],
+)
+def test_a_form_that_was_not_filled_in_is_told_which_field(fields: object, because: str) -> None:
+    with pytest.raises(BadCommand, match=because):
+        read(from_form(fields, command="hold"))
+
+
+@pytest.mark.parametrize("context", [None, 7, [], "x", {"forms": None}, {"forms": {"all": 7}}])
+def test_a_context_that_is_none_is_an_empty_form(context: object) -> None:
+    with pytest.raises(BadCommand, match="fill in the field Who"):
+        read({"command": "resume", "widgetContext": context})
+
+
+def test_a_form_is_bounded_like_any_other_text() -> None:
+    meaning = read(from_form({"by": "a" * 10_000, "because": "b\u202e" * 10_000}, command="hold"))
+
+    assert meaning == HoldAsked(Asked("request-1", "a" * 200, "b\ufffd" * 100))
+
+
+def test_only_a_command_with_a_widgets_context_is_from_a_widget() -> None:
+    assert from_widget({"command": "hold", "widgetContext": {}})
+    assert not from_widget({"widgetContext": {}})
+    assert not from_widget({"command": "hold"})
+    assert not from_widget(["command", "widgetContext"])

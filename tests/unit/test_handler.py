@@ -168,3 +168,21 @@ def test_a_check_of_what_is_live_is_no_verdict_when_live_moves_meanwhile(world: 
     world.function.answers[image("first")] = moves
 
     assert "version 1 answered instead of 2. Nothing was changed" in check(world)["error"]
+
+
+def test_a_button_on_the_dashboard_is_answered_so_that_a_person_can_read_it(lines: Lines) -> None:
+    asked = {"command": "hold", "widgetContext": {"theme": "dark", "forms": {"all": {"by": "<b>"}}}}
+
+    answer = handler.on_event(asked, CONTEXT)
+
+    assert isinstance(answer, str)
+    assert "It was not done" in answer
+    assert "hold: fill in the field Why, and click again" in answer
+    assert "CommandRefused" in counted(lines())
+
+
+@pytest.mark.usefixtures("lines")
+def test_a_program_is_answered_in_json() -> None:
+    answer = handler.on_event({"command": "hold", "by": "alice"}, CONTEXT)
+
+    assert answer == {"error": 'the command needs "because", a text: why'}

@@ -7,6 +7,7 @@ import pytest
 from deployer.settings import BadSettings, DashboardSettings, read, read_dashboard
 from deployer.smoke import Check
 
+DEPLOYER_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:shuking-prod-deployer"
 GOOD = {
     "FUNCTION_NAME": "shuking-prod",
     "REPOSITORY_URI": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/team/shuking-lambda",
@@ -69,7 +70,15 @@ def test_a_wrong_value_is_named(name: str, value: str, because: str) -> None:
 def test_the_dashboard_needs_less() -> None:
     needed = {name: GOOD[name] for name in ("FUNCTION_NAME", "REPOSITORY_URI", "TABLE_NAME")}
 
-    assert read_dashboard(needed) == DashboardSettings("shuking-prod", GOOD["REPOSITORY_URI"], "ledger")
+    assert read_dashboard({**needed, "DEPLOYER_ARN": DEPLOYER_ARN}) == DashboardSettings(
+        "shuking-prod", GOOD["REPOSITORY_URI"], "ledger", DEPLOYER_ARN
+    )
+
+
+@pytest.mark.parametrize("wrong", ["shuking-prod-deployer", f"{DEPLOYER_ARN}:live", f'{DEPLOYER_ARN}">'])
+def test_the_dashboards_buttons_go_to_a_function_and_nowhere_else(wrong: str) -> None:
+    with pytest.raises(BadSettings, match="DEPLOYER_ARN is not the ARN of a Lambda function"):
+        read_dashboard({**GOOD, "DEPLOYER_ARN": wrong})
 
 
 def test_everything_that_the_dashboard_misses_is_named_at_once() -> None:
@@ -78,5 +87,5 @@ def test_everything_that_the_dashboard_misses_is_named_at_once() -> None:
 
     assert str(caught.value) == (
         "the dashboard cannot start: FUNCTION_NAME is not set; REPOSITORY_URI is not the URI of an ECR "
-        "repository: 'docker.io/library/x'; TABLE_NAME is not set"
+        "repository: 'docker.io/library/x'; TABLE_NAME is not set; DEPLOYER_ARN is not set"
     )
