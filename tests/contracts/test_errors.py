@@ -23,6 +23,7 @@ from botocore.stub import Stubber
 
 from deployer import ports
 from deployer.aws.function import LambdaFunction
+from deployer.aws.images import EcrImages
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.notifier import SnsNotifier
 from deployer.aws.queue import Message as Letter
@@ -37,8 +38,10 @@ ADAPTERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "Registry": ("ecr", lambda client: EcrRegistry(client, "shuking-lambda")),
     "Ledger": ("dynamodb", lambda client: DynamoLedger(client, "table", "shuking-prod")),
     "Notifier": ("sns", lambda client: SnsNotifier(client, "arn:people", "arn:chat")),
-    "Queue": ("sqs", lambda client: SqsQueue(client, "https://queue")),  # only of the command, so no port
+    "Queue": ("sqs", lambda client: SqsQueue(client, "https://queue")),
+    "Images": ("ecr", lambda client: EcrImages(client, "shuking-lambda")),
 }
+ONLY_OF_THE_COMMAND = {"Queue", "Images"}  # so no port
 NOT_AWS = {"Clock"}
 
 TROUBLES: dict[str, dict[str, tuple[str, int]]] = {
@@ -220,6 +223,7 @@ OPERATIONS = (
         ("get_queue_attributes", {"Attributes": {}}),
         ("receive_message", {}),
     ),
+    _op("Images", "newest", lambda images: images.newest(1), FOUND),
     _op("Queue", "put_back", lambda queue: queue.put_back([LETTER]), HIDDEN),
     _op("Queue", "keep", lambda queue: queue.keep([LETTER], 60), HIDDEN),
     _op("Queue", "delete", lambda queue: queue.delete(LETTER), ("delete_message", {})),
@@ -315,7 +319,7 @@ def test_every_operation_of_every_port_and_adapter_is_in_the_table(clients: dict
         for name, each in inspect.getmembers(ports, inspect.isclass)
         if getattr(each, "_is_protocol", False) and each.__module__ == ports.__name__
     }
-    assert protocols.keys() == (ADAPTERS.keys() - {"Queue"}) | NOT_AWS
+    assert protocols.keys() == (ADAPTERS.keys() - ONLY_OF_THE_COMMAND) | NOT_AWS
     assert {name: listed[name] for name in protocols.keys() - NOT_AWS} == {
         name: operations for name, operations in protocols.items() if name not in NOT_AWS
     }
