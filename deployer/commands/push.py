@@ -20,6 +20,7 @@ _RESERVED = frozenset({"live", "previous", "placeholder", "buildcache"})
 # ECR may answer a first look before the push is everywhere.
 _LOOKS = 3
 _LABEL = "org.opencontainers.image"
+_COMMITTED_LABEL = "self-deploying-lambda.committed-at"  # as the registry's adapter reads it
 
 
 def _tag(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
@@ -104,13 +105,15 @@ def push(
 
 
 def _build(docker: Docker, stack: Stack, folder: Path, reference: str) -> None:
-    from deployer.commands.parts.revision import revision, source
+    from deployer.commands.parts.revision import committed_at, revision, source
 
     platform = stack.output("Platform")
     built_from, kept_at = revision(folder), source(folder)
     labels = {f"{_LABEL}.created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
     if built_from:
         labels[f"{_LABEL}.revision"] = built_from
+        if made_at := committed_at(folder):
+            labels[_COMMITTED_LABEL] = made_at
     else:
         click.echo(f"note: {folder} is in no git checkout, so the image does not say its revision", err=True)
     if built_from and kept_at:

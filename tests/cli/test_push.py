@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from deployer.aws.registry import COMMITTED_LABEL
 from tests.cli.conftest import Books, Run, StandIn
 from tests.cli.stand_in_docker import Behaviour
 from tests.whole.team import Team
@@ -81,6 +82,7 @@ def test_one_plain_image_is_built_for_the_stacks_platform_and_says_its_revision(
     assert labels == {
         f"{LABEL}.revision": revision,
         f"{LABEL}.source": "https://git.example.com/team/shop.git",
+        COMMITTED_LABEL: git(folder, "show", "--no-patch", "--format=%cI", "HEAD"),
     }
 
 
