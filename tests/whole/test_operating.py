@@ -1,8 +1,8 @@
 """docs/operating.md: each command on the page is run, under its heading's situation, as somebody on call.
 
 What a person fills in (words in capitals) the test fills in, and it answers `--yes` beforehand. Two
-situations are written into the ledger, because the sandbox has no way to bring them about: STUCK, and a message that was
-not delivered.
+situations are written into the ledger, because the sandbox cannot bring them about: STUCK, and
+a message that was not delivered.
 """
 
 from __future__ import annotations
