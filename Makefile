@@ -105,6 +105,7 @@ docs: $(READY) ## draw again what documents show of the code
 	@$(RUN) docs.draw_phases
 	@$(RUN) docs.draw_iam
 	@$(RUN) docs.draw_costs
+	@$(RUN) docs.draw_events
 
 SECONDS ?= 60
 .PHONY: kills

@@ -27,6 +27,16 @@ VERBS = (
     "images",
     "stats",
     "dead-letters",
+    "rollback",
+    "hold",
+    "resume",
+    "retry",
+    "abort",
+    "deploy",
+    "watch",
+    "logs",
+    "completion",
+    "doctor",
 )
 INTERRUPTED, UNEXPECTED = 130, 2  # as a shell reports a program that Ctrl-C ended: 128 and SIGINT's number
 

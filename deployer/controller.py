@@ -14,11 +14,13 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from deployer import orders, rollout
+from deployer.announcement import announcement
 from deployer.message import about_alarm, compose
 from deployer.model import (
     Alarm,
     Asked,
     Book,
+    Channel,
     Command,
     Deployment,
     Hold,
@@ -28,6 +30,7 @@ from deployer.model import (
     Notice,
     Origin,
     Phase,
+    Place,
     Situation,
     Source,
     Version,
@@ -36,6 +39,7 @@ from deployer.model import (
 )
 from deployer.orders import Senseless
 from deployer.ports import (
+    Announcer,
     Answer,
     AskedBefore,
     Clock,
@@ -50,6 +54,7 @@ from deployer.ports import (
 )
 from deployer.rollout import Action, MarkImage, PointLive, Publish, RunChecks, Step, UpdateCode, Wait
 from deployer.smoke import INVOCATION_SECONDS, Check, run_checks
+from deployer.text import line
 
 # Below this many seconds of Lambda time nothing new is begun; the next sweep goes on. One invocation of the
 # service must be over, and written down, before Lambda's time is.
@@ -62,6 +67,7 @@ _REMEMBERED = 100
 _DECISIONS = 5
 # So many undelivered messages are tried again in one invocation, after its work.
 _MOST_NOTICES = 3
+_ERROR = 500  # bytes of why something could not be told
 # A lease outlives its holder by this much, so that a holder that is being stopped cannot meet its successor.
 LEASE_MARGIN_SECONDS = 10
 
@@ -77,6 +83,7 @@ class Service:
     checks: Sequence[Check]
     placeholders: frozenset[str]  # digests of the images that a stack begins with
     limits: Limits
+    place: Place  # for what people and programs are told
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ class Ports:
     registry: Registry
     ledger: Ledger
     notifier: Notifier
+    announcer: Announcer
     clock: Clock
 
 
@@ -102,8 +110,11 @@ class Journal:
     def note(self, message: str, deployment: Deployment | None = None) -> None:
         """Something else that somebody reading the log wants to know."""
 
-    def undelivered(self, notice: Notice, error: Exception) -> None:
-        """A message could not be delivered; it is kept and tried again by the sweep."""
+    def undelivered(self, notice: Notice, channel: Channel, error: Exception) -> None:
+        """A try to tell of an end failed; the notice is kept, and the sweep tries again."""
+
+    def given_up(self, notice: Notice, channel: Channel) -> None:
+        """An end is not told there any more."""
 
     def unprotected(self, error: Exception) -> None:
         """What is live, or was before, has no tag that keeps it from expiring; the sweep tries again."""
@@ -173,16 +184,16 @@ class Controller:
         None for the last version that was good."""
 
         def decide(book: Book, now: datetime) -> Command:
-            live = self.ports.function.live()
-            target = self._target(live, to)
+            live, history = self.ports.function.live(), self.ledger.history(_REMEMBERED)
+            target = self._target(live, to, history)
             quarantine = self.ledger.quarantine(target.image.digest) if target and to else None
             named = to is not None
-            return orders.rollback(asked, book, now, live, target, quarantine=quarantine, named=named)
+            command = orders.rollback(asked, book, now, live, target, quarantine=quarantine, named=named)
+            return _with_origins(command, live, history)
 
         return self._see_to(self._follow("rollback", asked, decide, self.ledger.ask))
 
-    def _target(self, live: Version, to: str | Image | None) -> Version | None:
-        history = self.ledger.history(_REMEMBERED)
+    def _target(self, live: Version, to: str | Image | None, history: Sequence[Deployment]) -> Version | None:
         if to is None:
             for version in orders.earlier(live, history):
                 digest = version.image.digest
@@ -237,7 +248,7 @@ class Controller:
             alarm,
             self._situation(),
             service=self.service.function,
-            deployer=self.service.deployer,
+            place=self.service.place,
             placeholders=self.service.placeholders,
         )
         self.ports.notifier.send(message)
@@ -505,22 +516,38 @@ class _Turns:
             self._tell(notice)
 
     def _tell(self, notice: Notice) -> None:
-        """Deliver a message. Failing to is in nobody's way: the notice stays, and a sweep tries again."""
-        if self.clock.remaining() < RESERVE_SECONDS:
-            return
+        """Tell of an end wherever that is still owed. Failing to is in nobody's way, neither a deployment's
+        nor another channel's: the notice stays, and a sweep tries again."""
+        done, errors = set(notice.done), []
+        for channel in notice.owed:
+            if self.clock.remaining() < RESERVE_SECONDS:
+                break
+            try:
+                self._deliver(channel, notice.deployment)
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong with a message, deployments go on
+                self.journal.undelivered(notice, channel, error)
+                errors.append((channel, line(f"{type(error).__name__}: {error}", _ERROR)))
+                if rollout.gives_up(notice, channel, self.clock.now()):
+                    self.journal.given_up(notice, channel)
+                    done.add(channel)
+            else:
+                done.add(channel)
+        after = replace(notice, done=frozenset(done), errors=tuple(errors))
+        if not after.owed:
+            self.ledger.sent(after)
+        elif errors or after.done != notice.done:
+            self.ledger.unsent(after, rollout.try_again_at(notice, self.clock.now()))
+
+    def _deliver(self, channel: Channel, deployment: Deployment) -> None:
         names = {"service": self.service.function, "deployer": self.service.deployer}
-        try:
-            message = compose(notice.deployment, **names)
-            self.ports.notifier.send(message)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong with a message, deployments go on
-            self.journal.undelivered(notice, error)
-            self.ledger.unsent(notice, rollout.try_again_at(notice, self.clock.now()))
-            return
-        try:
-            self.ports.notifier.chat(message)
-        except Exception as error:  # noqa: BLE001 - people know; another try would tell them again
-            self.journal.undelivered(notice, error)
-        self.ledger.sent(notice)
+        match channel:
+            case Channel.MAIL:
+                self.ports.notifier.send(compose(deployment, **names, place=self.service.place))
+            case Channel.CHAT:
+                self.ports.notifier.chat(compose(deployment, **names, place=self.service.place))
+            case Channel.EVENT:
+                told = announcement(deployment, **names, place=self.service.place)
+                self.ports.announcer.announce(told)
 
     # -- observe: reads only --------------------------------------------------------------------------------
 
@@ -546,6 +573,8 @@ class _Turns:
         if phase is Phase.REQUESTED and deployment.source is Source.ROLLBACK and deployment.version:
             return replace(
                 view,
+                origin=self._origin_unless_known(deployment.origin, deployment.image),
+                before=self._origin_unless_known(deployment.before, live.image),
                 quarantine=self.ledger.quarantine(digest),
                 way_back=self._present(deployment.image),
                 candidate=self.function.version(deployment.version),
@@ -586,6 +615,10 @@ class _Turns:
             return None
         return artifact.origin if artifact else None
 
+    def _origin_unless_known(self, known: Origin, image: Image) -> Origin | None:
+        """A rollback is urgent, and mostly the history has told already."""
+        return known if known != Origin() else self._origin(image)
+
     def _newer(self, deployment: Deployment, book: Book) -> Deployment | None:
         """A request that makes going on with `deployment` pointless. The tag is read only if it matters."""
         if deployment.phase not in (Phase.REQUESTED, Phase.UPDATING, Phase.VERIFYING):
@@ -625,6 +658,15 @@ class _Turns:
         if answer.executed_version != checks.version:
             raise LookAgain(f"version {answer.executed_version} answered instead of {checks.version}")
         return answer
+
+
+def _with_origins(command: Command, live: Version, history: Sequence[Deployment]) -> Command:
+    """The command, whose wish says where its image and what is live come from, if the history tells."""
+    if command.wish is None:
+        return command
+    told = {deployment.image: deployment.origin for deployment in reversed(history)}
+    origin, before = (told.get(image, Origin()) for image in (command.wish.image, live.image))
+    return replace(command, wish=replace(command.wish, origin=origin, before=before))
 
 
 def _hold_of(command: Command) -> Hold:

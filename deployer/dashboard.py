@@ -1,7 +1,8 @@
 """The dashboard Lambda's entry point: a CloudWatch custom widget that shows the state of deployments.
 
 It reads, and never writes: that is why it is a function of its own, with a role of its own. Viewers invoke it
-with their own credentials, and with any parameters; of those it looks at `describe` and at `widgetContext`.
+with their own credentials, and with any parameters; of those it looks at `describe`, `read` and
+`widgetContext`.
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_dashboard_about.html
 """
 
@@ -16,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import log, page, placeholder, reading, settings
+from deployer import inspection, log, page, placeholder, reading, settings
 from deployer.aws import clients
 from deployer.aws.function import LambdaFunction
 from deployer.aws.ledger import DynamoLedger
@@ -73,7 +74,7 @@ def _settings() -> settings.DashboardSettings:
 @log.discreet_exceptions()
 def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  Lambda hands it over
     """The page as HTML; for `{"describe": true}`, what the widget is, as Markdown; for a program that asks to
-    `read`, what `reading.answer` says.
+    `read`, what `reading.answer` says, or `inspection.answer` when it reads the `function`.
 
     Markdown as it is, like the answer of AWS's own samples:
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/add_custom_widget_samples.html
@@ -81,6 +82,8 @@ def on_widget(event: object, context: LambdaContext) -> Any:  # noqa: ARG001  La
     asked = event if isinstance(event, dict) else {}
     if asked.get("describe"):
         return DESCRIPTION
+    if asked.get("read") == "function":
+        return inspection.answer(asked, _inspected)
     now = datetime.now(UTC)
     if "read" in asked:  # a program, not a widget
         return reading.answer(asked, _sources, now)
@@ -110,6 +113,12 @@ def _sources() -> reading.Sources:
         repository,
         frozenset(placeholder.digests()),
     )
+
+
+def _inspected() -> inspection.Inspected:
+    given = _settings()
+    registry = EcrRegistry(clients.client("ecr"), given.repository_uri.partition("/")[2])
+    return inspection.Inspected(clients.client("lambda"), given.function_name, registry)
 
 
 def show(

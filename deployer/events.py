@@ -19,6 +19,9 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _EVENT_ID = re.compile(r"[A-Za-z0-9-]{1,128}")  # a UUID, as EventBridge gives it
 _VERSION = re.compile(r"[1-9][0-9]{0,19}")  # a version's number; `$LATEST` is none
 _TEXT_CHARACTERS = 200
+# The longest is that of an IAM user in a path: 512 characters of path, 64 of a name, and what leads there.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+_ARN = re.compile(r"arn:[!-~]{1,640}")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,14 @@ class RetryAsked:
     passes: str | None
 
 
+@dataclass(frozen=True)
+class CheckAsked:
+    """A person wants to know whether a version is well, now. Nothing comes of it but the answer."""
+
+    version: str | None  # its number; None: what is live
+    by: str | None  # who asks, if it was said
+
+
 CommandAsked = HoldAsked | ResumeAsked | AbortAsked | RollbackAsked | DeployAsked | RetryAsked
 
 
@@ -108,7 +119,7 @@ class BadCommand(ValueError):
     """A command that cannot be followed; the message tells the person who gave it why."""
 
 
-Meaning = PushSeen | SweepDue | AlarmRang | CommandAsked | Ignored
+Meaning = PushSeen | SweepDue | AlarmRang | CommandAsked | CheckAsked | Ignored
 
 
 def parse(event: object, *, repository: str, account: str, release_tag: str, request_id: str) -> Meaning:
@@ -175,10 +186,11 @@ _TAKES: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "rollback": (frozenset({"because", "to"}), frozenset({"because"})),
     "deploy": (frozenset({"because", "digest", "hold"}), frozenset({"because", "digest"})),
     "retry": (frozenset({"because", "digest", "hold"}), frozenset({"digest"})),
+    "check": (frozenset({"version"}), frozenset()),
 }
 
 
-def _command(event: dict[object, object], repository: str, request_id: str) -> CommandAsked:
+def _command(event: dict[object, object], repository: str, request_id: str) -> CommandAsked | CheckAsked:
     verb = event["command"]
     if not isinstance(verb, str) or verb not in _TAKES:
         raise BadCommand(f"unknown command {shown(verb)}; known are {', '.join(_TAKES)}")
@@ -189,7 +201,9 @@ def _command(event: dict[object, object], repository: str, request_id: str) -> C
             raise BadCommand(
                 f"{verb} takes no {shown(key)}; it takes {', '.join(sorted(takes | {'by', 'request'}))}"
             )
-    by = _text(event, "by", "who does this")
+    if verb == "check":
+        return CheckAsked(_version(event), _who(event) if "by" in event else None)
+    by = _who(event)
     because = _text(event, "because", "why") if "because" in needs or "because" in event else ""
     asked = Asked(_id(event, "request") or request_id, by, because)
     match verb:
@@ -247,6 +261,14 @@ def _text(event: dict[object, object], key: str, what: str) -> str:
     return _line(value)
 
 
+def _who(event: dict[object, object]) -> str:
+    """Who gives the command. An ARN is kept whole: cut, it would name somebody else, or nobody."""
+    value = event.get("by")
+    if isinstance(value, str) and _ARN.fullmatch(value):
+        return value
+    return _text(event, "by", "who does this")
+
+
 def _id(event: dict[object, object], key: str) -> str | None:
     """An id of the deployer's own making, or of the caller's; None if it is not there."""
     value = event.get(key)
@@ -255,6 +277,13 @@ def _id(event: dict[object, object], key: str) -> str | None:
     if not isinstance(value, str) or not _EVENT_ID.fullmatch(value):
         raise BadCommand(f'"{key}" is an id, of letters, digits and hyphens, not {shown(value)}')
     return value
+
+
+def _version(event: dict[object, object]) -> str | None:
+    version = event.get("version")
+    if version is None or (isinstance(version, str) and _VERSION.fullmatch(version)):
+        return version
+    raise BadCommand(f'"version" is the number of a version, not {shown(version)}')
 
 
 def _target(event: dict[object, object], repository: str) -> str | Image | None:

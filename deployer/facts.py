@@ -34,9 +34,9 @@ def of_deployment(deployment: Deployment) -> Facts:
         "warnings": list(deployment.warnings),
         "holds_deployments": deployment.trips is not None,
         "checks": {
-            "before_users": _verdict(deployment.verification),
-            "through_live": _verdict(deployment.confirmation),
-            "after_revert": _verdict(deployment.restoration),
+            "before_users": of_verdict(deployment.verification),
+            "through_live": of_verdict(deployment.confirmation),
+            "after_revert": of_verdict(deployment.restoration),
         },
         "timeline": [_moment(moment) for moment in deployment.timeline],
     }
@@ -67,7 +67,8 @@ def _origin(origin: Origin) -> Facts:
     }
 
 
-def _verdict(verdict: Verdict | None) -> Facts | None:
+def of_verdict(verdict: Verdict | None) -> Facts | None:
+    """The outcome of the checks; null: none were run."""
     if verdict is None:
         return None
     return {

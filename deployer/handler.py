@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -17,9 +18,10 @@ from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from deployer import events, log, page, placeholder, settings
+from deployer import events, facts, log, page, placeholder, settings
 from deployer.aws import clients
-from deployer.aws.function import LambdaFunction
+from deployer.aws.announcer import EventBridgeAnnouncer
+from deployer.aws.function import LIVE, LambdaFunction
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.notifier import SnsNotifier
 from deployer.aws.registry import EcrRegistry
@@ -28,6 +30,7 @@ from deployer.events import (
     AbortAsked,
     AlarmRang,
     BadCommand,
+    CheckAsked,
     CommandAsked,
     DeployAsked,
     HoldAsked,
@@ -39,10 +42,27 @@ from deployer.events import (
     SweepDue,
     Unreadable,
 )
-from deployer.model import Deployment, Hold, Limits, Notice, Source, deployment_id
+from deployer.model import (
+    Channel,
+    Deployment,
+    Hold,
+    Limits,
+    Notice,
+    Place,
+    Source,
+    Verdict,
+    Version,
+    deployment_id,
+)
 from deployer.orders import Senseless
-from deployer.ports import LookAgain, Refused
+from deployer.ports import Answer, Clock, Function, LookAgain, Refused
 from deployer.rollout import Step, Wait
+from deployer.smoke import run_checks
+from deployer.text import discreet
+
+# Of an invocation's time, what is left for its answer when checks have used the rest.
+_ANSWER_SECONDS = 10
+_VERSION_CHARACTERS = 20
 
 logger = Logger(json_serializer=log.serialized)
 metrics = Metrics()
@@ -98,12 +118,20 @@ class PowertoolsJournal(Journal):
             logger.set_correlation_id(deployment.id)
         logger.info(message)
 
-    def undelivered(self, notice: Notice, error: Exception) -> None:
-        """Count it; the sweep will try again."""
+    def undelivered(self, notice: Notice, channel: Channel, error: Exception) -> None:
+        """Count the failed try; the sweep will try again."""
         metrics.add_metric("NotificationsUndelivered", MetricUnit.Count, 1)
         logger.error(
-            "the message could not be delivered; the sweep tries again",
+            f"the end of a deployment could not be told by {channel}; the sweep tries again",
             extra={"deployment": notice.deployment.id, "error": f"{type(error).__name__}: {error}"[:500]},
+        )
+
+    def given_up(self, notice: Notice, channel: Channel) -> None:
+        """Count it. People are owed their message for ever, so this is about the chat or about programs."""
+        metrics.add_metric("NotificationsGivenUp", MetricUnit.Count, 1)
+        logger.error(
+            f"the end of a deployment is not told by {channel} any more: it failed for a day",
+            extra={"deployment": notice.deployment.id},
         )
 
     def unprotected(self, error: Exception) -> None:
@@ -128,6 +156,13 @@ def _controller(context: LambdaContext) -> Controller:
         # Of every architecture: `live` is still on the old one when the stack's has just been changed.
         placeholders=frozenset({given.placeholder_digest, *placeholder.digests()}),
         limits=Limits(reverts=given.hold_after_reverts),
+        place=Place(
+            stack=given.stack_name,
+            region=given.region,
+            account=given.account,
+            repository=given.repository,
+            partition=given.partition,
+        ),
     )
     ports = Ports(
         function=LambdaFunction(
@@ -136,6 +171,7 @@ def _controller(context: LambdaContext) -> Controller:
         registry=EcrRegistry(clients.client("ecr"), given.repository),
         ledger=DynamoLedger(clients.client("dynamodb"), given.table_name, given.function_name),
         notifier=SnsNotifier(clients.client("sns"), given.topic_arn, given.chat_topic_arn),
+        announcer=EventBridgeAnnouncer(clients.client("events")),
         clock=LambdaClock(context),
     )
     return Controller(service, ports, holder=context.aws_request_id, journal=PowertoolsJournal())
@@ -189,6 +225,8 @@ def _taken(event: object, context: LambdaContext) -> dict[str, Any]:
         case AlarmRang(alarm):
             controller.alarm(alarm)
             return {"told": alarm.name}
+        case CheckAsked():
+            return _check(meaning, controller)
         case _:
             return _follow(meaning, controller)
 
@@ -233,6 +271,56 @@ def _answer(command: CommandAsked, controller: Controller) -> dict[str, Any]:
         case RetryAsked(asked, image, passes):
             deployment = controller.deploy(asked, image, Source.RETRY, passes)
     return {"deployment": deployment.id, "phase": deployment.phase, "because": deployment.because}
+
+
+class _Hurried:
+    """The clock of somebody who keeps time to give an answer in."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.now, self.sleep = clock.now, clock.sleep
+        self._clock = clock
+
+    def remaining(self) -> float:
+        """Seconds that checks may still use."""
+        return self._clock.remaining() - _ANSWER_SECONDS
+
+
+class _Checked:
+    """Invokes one version, or `live` as long as it is on that version."""
+
+    def __init__(self, function: Function, version: Version, *, through_live: bool) -> None:
+        self._function, self._version = function, version
+        self._qualifier = LIVE if through_live else version.number
+
+    def __call__(self, payload: bytes) -> Answer:
+        answer = self._function.invoke(self._qualifier, payload)
+        if answer.executed_version != self._version.number:
+            answered = answer.executed_version[:_VERSION_CHARACTERS]
+            raise LookAgain(f"version {answered} answered instead of {self._version.number}")
+        return answer
+
+
+def _check(asked: CheckAsked, controller: Controller) -> dict[str, Any]:
+    """Run the checks now. It takes no lease and writes nothing, so it is in nobody's way."""
+    function, checks = controller.ports.function, controller.service.checks
+    try:
+        version = function.version(asked.version) if asked.version else function.live()
+        invoke = _Checked(function, version, through_live=asked.version is None)
+        verdict = run_checks(checks, invoke, _Hurried(controller.clock))
+    except (LookAgain, Refused) as error:
+        metrics.add_metric("CommandFailed", MetricUnit.Count, 1)
+        logger.error("checks came to no verdict", extra={"because": str(error), "by": asked.by})
+        return {"error": f"no verdict: {discreet(str(error))}. Nothing was changed; ask again"}
+    told = facts.of_verdict(_discreet(verdict)) or {}
+    not_run = [check.name for check in checks[len(verdict.results) :]]
+    logger.info(f"version {version.number}: {discreet(str(verdict))}", extra={"by": asked.by})
+    return {**facts.of_version(version), **told, "not_run": not_run}
+
+
+def _discreet(verdict: Verdict) -> Verdict:
+    """Whoever may ask for checks sees them at once, with no message in between."""
+    results = tuple(replace(result, actual=discreet(result.actual)) for result in verdict.results)
+    return Verdict(results, discreet(verdict.log_tail))
 
 
 def _told(hold: Hold) -> dict[str, str]:

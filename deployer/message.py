@@ -1,26 +1,32 @@
 """What on-call reads: how a deployment ended, and what rang. Pure: the record in, a subject and a text out.
 
-The first line says what happened and whether users were touched; then what is true now, why, what to do.
+The first line says what happened and whether users were touched; then what is true now, why, what changed,
+what to do and where to look. `chat.py` and `announcement.py` tell the same in other forms.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import shlex
 
+from deployer import advice, links
+from deployer.advice import Shell
 from deployer.model import (
+    Advice,
     Alarm,
     CheckResult,
     Deployment,
+    Link,
     Message,
     Moment,
+    Origin,
     Phase,
+    Place,
     Situation,
     Source,
     Verdict,
     Version,
 )
+from deployer.text import line
 
 _OUTCOME = {
     Phase.SUCCEEDED: "is live",
@@ -30,74 +36,100 @@ _OUTCOME = {
     Phase.STUCK: "is STUCK: a person is needed",
 }
 
+# A first line is read in bed: what is longer comes again, whole, under "Why".
+_REASON = 300
+_HEADLINE = 900
+# So much of a subject is seen on a lock screen, or left of it when it is passed on as a text message.
+_SEEN = 70
+_NAME, _SUBJECTS_NAME, _LEAST = 60, 22, 8
+_COMMIT = re.compile(r"([0-9a-f]{12})[0-9a-f]{28}(-dirty)?")
 
-# A chat message is read on a phone; the whole story is in the mail and in the ledger.
-_CHAT_CHARACTERS = 3000
-_TITLE_CHARACTERS = 300
-_NOT_PLAIN = re.compile(r"[^\w .:()-]")
 
-
-def compose(deployment: Deployment, *, service: str, deployer: str) -> Message:
+def compose(deployment: Deployment, *, service: str, deployer: str, place: Place | None = None) -> Message:
     """The message about an ended deployment.
 
-    `service` names the service function, `deployer` the Lambda function that takes commands.
+    `service` names the service function, `deployer` the Lambda function that deploys. Without `place` there
+    are no links, and commands name no stack.
     """
-    outcome = _OUTCOME[deployment.phase]
-    parts = [
-        f"{service}: {_what(deployment)} {outcome}: {reason(deployment)}. {_users(deployment)}",
+    shell = Shell(place)
+    steps = advice.after(deployment, shell)
+    found = links.of_deployment(deployment, place, service=service, deployer=deployer) if place else ()
+    told = [
+        headline(deployment, service=service),
         _asked_by(deployment),
         _now(deployment),
         _why(deployment),
-        _next(deployment, deployer),
-        _tripped(deployment, deployer),
-        _timeline(deployment),
     ]
-    subject = f"{service}: {_what(deployment).replace('…', '')} {outcome}"
-    return Message(subject, "\n\n".join(part for part in parts if part) + "\n", thread=deployment.id)
+    changed, compare = _changed(deployment), links.of_change(deployment.before, deployment.origin)
+    linked = f"{changed}\n  {compare.what}: {compare.url}" if compare else changed
+    rest = [_advised(steps), _where_to_look(deployment, found, shell), _timeline(deployment)]
+    return Message(
+        _subject(deployment, service),
+        _paragraphs(*told, linked, *rest),
+        thread=deployment.id,
+        brief=_paragraphs(*told, changed),
+        advice=steps,
+        links=(*((compare,) if compare else ()), *found),
+        keywords=(service, name(deployment.origin, deployment.image.digest[:19]), deployment.phase.value),
+    )
+
+
+def headline(deployment: Deployment, *, service: str) -> str:
+    """What happened and who saw it, in one line."""
+    why = reason(deployment)
+    short = why if len(why) <= _REASON else f"{why[:_REASON]}…"
+    told = f"{service}: {_what(deployment)} {_OUTCOME[deployment.phase]}: {short}. {_users(deployment)}"
+    return line(told, _HEADLINE)
+
+
+def _subject(deployment: Deployment, service: str) -> str:
+    """What happened stands within what is seen of a subject; the reason follows, as far as there is room."""
+    outcome, kind = _OUTCOME[deployment.phase], f"rollback to version {deployment.version}"
+    if deployment.source is not Source.ROLLBACK:
+        most = min(_SUBJECTS_NAME, _SEEN - _LEAST - len(f": {_kind(deployment, '')} {outcome}"))
+        kind = _kind(deployment, name(deployment.origin, deployment.image.digest[:19])[:most].rstrip("…"))
+    room = max(_LEAST, _SEEN - len(f": {kind} {outcome}"))
+    told = f"{service if len(service) <= room else f'{service[: room - 3]}...'}: {kind} {outcome}"
+    if deployment.phase in (Phase.SUCCEEDED, Phase.SUPERSEDED, Phase.STUCK):
+        return told
+    return f"{told}: {reason(deployment)}".replace("…", "")
+
+
+def _paragraphs(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def about_alarm(
-    alarm: Alarm, situation: Situation | None, *, service: str, deployer: str, placeholders: frozenset[str]
+    alarm: Alarm,
+    situation: Situation | None,
+    *,
+    service: str,
+    placeholders: frozenset[str],
+    place: Place | None = None,
 ) -> Message:
     """The message about an alarm of the service: what rang, next to what users are on since when.
 
-    `situation` is None when it could not be read; `service`, `deployer` as in `compose`. `placeholders` are
+    `situation` is None when it could not be read; `service` and `place` as in `compose`. `placeholders` are
     the digests that answer nobody, so that no one is sent back to them.
     """
-    first = f"{service}: alarm {alarm.name} went red at {alarm.since:%Y-%m-%d %H:%M:%S} UTC: {alarm.because}"
+    shell = Shell(place)
     brought_by = situation.brought_by if situation else None
-    parts = [
-        first,
+    told = [
+        f"{service}: alarm {alarm.name} went red at {alarm.since:%Y-%m-%d %H:%M:%S} UTC: {alarm.because}",
         _situation(situation, alarm),
-        _way_back(situation, alarm, deployer, placeholders),
+        _nothing_to_go_back_to(situation, placeholders),
     ]
-    thread = brought_by.id if brought_by else alarm.name
-    subject = f"{service}: alarm {alarm.name} went red"
-    return Message(subject, "\n\n".join(part for part in parts if part) + "\n", thread)
-
-
-def chat(message: Message) -> str:
-    """The message as Amazon Q Developer in chat applications takes it.
-
-    What others wrote stands in a block that is shown as it is, and cannot end it: no link, no mention. A
-    title has no such block, so what could be markup is left out of it.
-    https://docs.aws.amazon.com/chatbot/latest/adminguide/custom-notifs.html
-    """
-    title = _NOT_PLAIN.sub("", message.subject[:_TITLE_CHARACTERS])
-    text = message.body.replace("`", "'")
-    cut = f"{text[:_CHAT_CHARACTERS]}…" if len(text) > _CHAT_CHARACTERS else text
-    return json.dumps(
-        {
-            "version": "1.0",
-            "source": "custom",
-            "content": {
-                "textType": "client-markdown",
-                "title": title,
-                "description": f"```\n{cut.rstrip()}\n```",
-            },
-            "metadata": {"threadId": message.thread[:_TITLE_CHARACTERS], "summary": title},
-        },
-        ensure_ascii=False,
+    steps = advice.way_back(situation, alarm, shell, placeholders)
+    found = links.of_alarm(alarm.since, place, service=service) if place else ()
+    look = [f"    {shell('show', brought_by.id)}"] if brought_by else []
+    return Message(
+        f"{service}: alarm {alarm.name} went red",
+        _paragraphs(*told, _advised(steps), _look(look, found)),
+        thread=brought_by.id if brought_by else alarm.name,
+        brief=_paragraphs(*told),
+        advice=steps,
+        links=found,
+        keywords=(service, alarm.name, "alarm"),
     )
 
 
@@ -120,30 +152,11 @@ def _situation(situation: Situation | None, alarm: Alarm) -> str:
     )
 
 
-def _way_back(situation: Situation | None, alarm: Alarm, deployer: str, placeholders: frozenset[str]) -> str:
-    """What to do, as commands; only where it is known what they would do."""
+def _nothing_to_go_back_to(situation: Situation | None, placeholders: frozenset[str]) -> str:
     by = situation.brought_by if situation else None
-    if situation is None or by is None or by.previous is None:
-        return "Next: look for the cause at the function's log."
-    if by.previous.image.digest in placeholders:
-        return (
-            "It was the first release, so there is nothing to go back to.\n\n"
-            "Next: if it is to blame, push a fix; it deploys as always."
-        )
-    if by.phase not in (Phase.SUCCEEDED, Phase.STUCK):
-        return "Next: wait for its end. It comes as a message of its own; what fails is put back by itself."
-    # Pasted twice, by two people perhaps, it is one wish, and does not go back twice.
-    back = _command(
-        deployer,
-        command="rollback",
-        by="YOUR NAME",
-        because=f"alarm {alarm.name}"[:100],
-        request=f"{by.id}-back",
-    )
-    return (
-        "Next: if the release is to blame, take users back to the last good version, and hold deployments:\n"
-        f"{back}\nThen push a fix, and resume."
-    )
+    if by is None or by.previous is None or by.previous.image.digest not in placeholders:
+        return ""
+    return "It was the first release, so there is nothing to go back to."
 
 
 def reason(deployment: Deployment) -> str:
@@ -156,13 +169,26 @@ def reason(deployment: Deployment) -> str:
 
 
 def _what(deployment: Deployment) -> str:
+    return _kind(deployment, name(deployment.origin, str(deployment.image)))
+
+
+def _kind(deployment: Deployment, name: str) -> str:
     match deployment.source:
         case Source.CONFIGURATION:
-            return f"new configuration of {_release(deployment)}"
+            return f"new configuration of {name}"
         case Source.ROLLBACK:
-            return f"rollback to version {deployment.version} ({deployment.image})"
+            return f"rollback to version {deployment.version} ({name})"
         case _:
-            return f"release {_release(deployment)}"
+            return f"release {name}"
+
+
+def name(origin: Origin, digest: str) -> str:
+    """An image as people call it: by its source revision, of which a commit's first digits are enough, or
+    else by `digest`."""
+    revision = line(origin.revision or "", _HEADLINE)
+    if commit := _COMMIT.fullmatch(revision):
+        revision = commit[1] + (commit[2] or "")
+    return (revision if len(revision) <= _NAME else f"{revision[: _NAME - 1]}…") or digest
 
 
 def _asked_by(deployment: Deployment) -> str:
@@ -174,7 +200,11 @@ def _asked_by(deployment: Deployment) -> str:
 
 
 def _release(deployment: Deployment) -> str:
-    return f"{deployment.revision} ({deployment.image})" if deployment.revision else str(deployment.image)
+    return _named(deployment.origin, str(deployment.image))
+
+
+def _named(origin: Origin, digest: str) -> str:
+    return f"{name(origin, digest)} ({digest})" if origin.revision else digest
 
 
 def _users(deployment: Deployment) -> str:
@@ -186,17 +216,18 @@ def _users(deployment: Deployment) -> str:
             if deployment.phase is Phase.SUCCEEDED
             else "The function was not touched."
         )
+    before = f"version {previous.number} ({name(deployment.before, str(previous.image))})"
     if deployment.phase is Phase.SUCCEEDED:
-        return f"Before it: {_version(previous)}."
+        return f"Before it: {before}."
     if live is None:
         return "Where live is could not be seen: look at it first."
     met = _moment(deployment, Phase.PROMOTING)
     if met is None and live.image == deployment.image:
         return f"Users are on this very image, as version {live.number}."
-    now = f"live is on {_version(live)}"
+    now = f"live is on {before if live.number == previous.number else _version(live)}"
     if met is None:
         if live.number == previous.number:
-            return f"Users stayed on {_version(previous)}; none saw the new one."
+            return f"Users stayed on {before}; none saw the new one."
         return f"This deployment moved no user: {now}."
     if live.number == deployment.version:
         return f"Users are on the new version, since {met.at:%H:%M:%S} UTC or shortly after."
@@ -217,12 +248,27 @@ def _now(deployment: Deployment) -> str:
 
 def _why(deployment: Deployment) -> str:
     verdict = _failed(deployment)
+    why = reason(deployment)
     if verdict is None:
-        return ""
+        return f"Why: {why}." if len(why) > _REASON else ""
     lines = ["Why:", *(_told(result) for result in verdict.results if not result.passed)]
     if verdict.log_tail.strip():
         lines += ["", "The function's last log lines:"]
         lines += [f"    {line}" for line in verdict.log_tail.strip().splitlines()]
+    return "\n".join(lines)
+
+
+def _changed(deployment: Deployment) -> str:
+    """From which source to which, and who made it."""
+    origin, previous = deployment.origin, deployment.previous
+    after = f"{_release(deployment)}"
+    lines = [f"Changed: {after}"]
+    if previous and previous.image != deployment.image:
+        lines = [f"Changed: {_named(deployment.before, str(previous.image))} -> {after}"]
+    by = f"built by {line(origin.built_by, _REASON)}" if origin.built_by else ""
+    at = f"committed {origin.committed_at:%Y-%m-%d %H:%M} UTC" if origin.committed_at else ""
+    if by or at:
+        lines.append(f"  {', '.join(each for each in (at, by) if each)}")
     return "\n".join(lines)
 
 
@@ -237,78 +283,27 @@ def _told(result: CheckResult) -> str:
     return f"  {result.name}: expected {result.expected}, got {result.actual} ({tries})"
 
 
-def _next(deployment: Deployment, deployer: str) -> str:
-    again = _command(deployer, command="retry", digest=deployment.image.digest, by="YOUR NAME")
-    resume = _command(deployer, command="resume", by="YOUR NAME")
-    match deployment.phase:
-        case Phase.SUCCEEDED if deployment.source is Source.ROLLBACK:
-            return (
-                f"Deployments are held, so that no push undoes this. With the fix pushed, resume:\n{resume}"
-            )
-        case Phase.REVERTED if deployment.source is Source.ROLLBACK:
-            return (
-                f"Next: name another version; or push a fix, and resume, for deployments are held:\n{resume}"
-            )
-        case Phase.REVERTED if deployment.source is Source.CONFIGURATION:
-            return (
-                "Next: put the settings right where they come from (template.yaml). Until then each new "
-                "release is verified with them, too. If they were not to blame, have the live image deployed "
-                f"with them again:\n{again}"
-            )
-        case Phase.REVERTED:
-            return (
-                "Next: fix it and push again. If the image was not to blame, deploy the same one again:\n"
-                f"{again}"
-            )
-        case Phase.REJECTED:
-            return "Next: what is said above."
-        case Phase.STUCK if _left_on_candidate(deployment) and deployment.previous:
-            if deployment.no_way_back:
-                return "Next: there is no other version to go to. Push a fix; it deploys as always."
-            back = _command(
-                deployer,
-                command="rollback",
-                to=deployment.previous.number,
-                by="YOUR NAME",
-                because=f"deployment {deployment.id} is stuck",
-            )
-            return (
-                f"Next: take users back to version {deployment.previous.number}, and hold deployments:\n"
-                f"{back}\nThen push a fix, and resume."
-            )
-        case Phase.STUCK:
-            return (
-                "Next: look at the function and the log lines. Pushing a fix works as always; or, once the "
-                f"cause is gone, deploy the same image again:\n{again}"
-            )
-        case _:
-            return ""
-
-
-def _tripped(deployment: Deployment, deployer: str) -> str:
-    """What its end did beside: a hold that nobody asked for."""
-    if not deployment.trips:
+def _advised(steps: tuple[Advice, ...]) -> str:
+    if not steps:
         return ""
-    resume = _command(deployer, command="resume", by="YOUR NAME")
-    return (
-        "Deployments hold themselves now: this was one too many in a row that did not stay. Once the cause "
-        "is mended, resume; what the release tag points at then is deployed, if it was not tried yet:\n"
-        f"{resume}"
-    )
+    lines = ["Next:"]
+    for each in steps:
+        lines.append(f"  {each.text}{':' if each.command else ''}")
+        lines += [f"    {each.command}"] if each.command else []
+    return "\n".join(lines)
 
 
-def _left_on_candidate(deployment: Deployment) -> bool:
-    live, previous = deployment.live, deployment.previous
-    return bool(live and previous and live.number == deployment.version != previous.number)
+def _where_to_look(deployment: Deployment, found: tuple[Link, ...], shell: Shell) -> str:
+    commands = [f"    {shell('show', deployment.id)}"]
+    if _failed(deployment):
+        begins = deployment.timeline[0].at if deployment.timeline else deployment.requested_at
+        commands.append(f"    {shell('logs', '--since', f'{begins:%Y-%m-%dT%H:%M:%SZ}')}")
+    return _look(commands, found)
 
 
-def _command(deployer: str, **payload: str) -> str:
-    # The payload as bytes from a pipe: versions 1 and 2 of the AWS CLI agree on no other form.
-    return (
-        f"    echo {shlex.quote(json.dumps(payload))} | "
-        f"aws lambda invoke --function-name {shlex.quote(deployer)} "
-        "--cli-read-timeout 0 --payload fileb:///dev/stdin /dev/stdout"
-    )
+def _look(commands: list[str], found: tuple[Link, ...]) -> str:
+    lines = [*commands, *(f"  {link.what}: {link.url}" for link in found)]
+    return "\n".join(["Where to look:", *lines]) if lines else ""
 
 
 def _timeline(deployment: Deployment) -> str:

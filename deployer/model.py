@@ -313,22 +313,82 @@ class Quarantine:
     because: str
 
 
+class Channel(StrEnum):
+    """Where the end of a deployment is told. Each has a state of its own, and is in no other's way."""
+
+    MAIL = "mail"  # people: owed for ever
+    CHAT = "chat"  # chat channels
+    EVENT = "event"  # the account's event bus, for programs
+
+
 @dataclass(frozen=True)
 class Notice:
-    """A deployment's end that people have not been told of yet."""
+    """A deployment's end that has not been told everywhere yet."""
 
     deployment: Deployment
     tries: int = 0
     again_at: datetime | None = None  # not before; None: as soon as possible
+    done: frozenset[Channel] = frozenset()  # told there, or given up
+    errors: tuple[tuple[Channel, str], ...] = ()  # why the last try failed, where it did
+
+    @property
+    def owed(self) -> tuple[Channel, ...]:
+        """Where it has still to be told, people first."""
+        return tuple(channel for channel in Channel if channel not in self.done)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a service is: what a command that is pasted, and a link into the console, have to name."""
+
+    stack: str
+    region: str
+    account: str
+    repository: str
+    partition: str = "aws"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A page of the console, or of whoever keeps the source. The address is built here, of parts that were
+    looked at: nobody else's address is ever passed on."""
+
+    what: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do next: a sentence, and the command to paste, if there is one."""
+
+    text: str
+    command: str = ""
 
 
 @dataclass(frozen=True)
 class Message:
-    """For people: one line, and the whole story. Messages of one `thread` belong together."""
+    """For people: one line, and the whole story. Messages of one `thread` belong together.
+
+    The rest is what the story has in it, for forms that show it in their own way.
+    """
 
     subject: str
     body: str
     thread: str
+    brief: str = ""  # the story without commands, links and timeline; empty: the body
+    advice: tuple[Advice, ...] = ()
+    links: tuple[Link, ...] = ()
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Announcement:
+    """For programs: an event as EventBridge takes it. `detail` is JSON."""
+
+    detail_type: str
+    resources: tuple[str, ...]
+    detail: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -402,6 +462,7 @@ class View:
     quarantine: Quarantine | None = None  # of the candidate's digest
     artifact: Artifact | None = None  # of the candidate; None in REQUESTED: it is gone
     before: Origin | None = None  # of what is live, read in REQUESTED if the registry told
+    origin: Origin | None = None  # of a rollback's target, read in REQUESTED if the registry told
     way_back: bool = True  # is the image that a revert, or a rollback, would need still in the registry?
     candidate: Version | None = None  # the published candidate
     previous: Version | None = None  # `deployment.previous` as it is now, when users are to go back to it

@@ -23,6 +23,7 @@ from deployer.model import (
     Version,
     deployment_id,
 )
+from deployer.text import who
 
 
 class Senseless(Exception):
@@ -36,7 +37,7 @@ def hold(asked: Asked, book: Book, now: datetime) -> Command:
     """
     if book.hold:
         raise Senseless(
-            f"deployments are held already, by {book.hold.by} ({book.hold.because}); "
+            f"deployments are held already, by {who(book.hold.by)} ({book.hold.because}); "
             "resume first to hold for another reason"
         )
     return Command("hold", asked, now, hold=_hold(asked, now))
@@ -69,7 +70,7 @@ def abort(asked: Asked, book: Book, now: datetime, deployment: str | None) -> Co
         raise Senseless(f"deployment {going.id} is on its way back already: {going.because}")
     before = next((each.asked for each in book.aborts if each.deployment == going.id), None)
     if before:
-        raise Senseless(f"{before.by} has aborted deployment {going.id} already: {before.because}")
+        raise Senseless(f"{who(before.by)} has aborted deployment {going.id} already: {before.because}")
     return Command("abort", asked, now, deployment=going.id)
 
 
@@ -204,4 +205,4 @@ def _quarantined(image: Image, quarantine: Quarantine) -> str:
 
 
 def _held(hold: Hold) -> str:
-    return f"deployments are held by {hold.by} ({hold.because})"
+    return f"deployments are held by {who(hold.by)} ({hold.because})"

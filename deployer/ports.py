@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Protocol
 
 from deployer.model import (
+    Announcement,
     Artifact,
     Book,
     Command,
@@ -139,10 +140,11 @@ class Ledger(Protocol):
         and remember what the conclusion says. The same again does nothing."""
 
     def sent(self, notice: Notice) -> None:
-        """The notice was delivered: forget it."""
+        """The notice was delivered, or given up, everywhere: forget it."""
 
     def unsent(self, notice: Notice, again_at: datetime) -> None:
-        """The notice could not be delivered: count the try, and wait."""
+        """The notice could not be delivered everywhere: keep where it is done, and why not elsewhere, count
+        the try, and wait. What somebody else found done stays done."""
 
     def quarantine(self, digest: str) -> Quarantine | None:
         """Why `digest` is in quarantine, or None."""
@@ -188,6 +190,13 @@ class Notifier(Protocol):
 
     def chat(self, message: Message) -> None:
         """Deliver to chat channels, or raise."""
+
+
+class Announcer(Protocol):
+    """Where programs are told."""
+
+    def announce(self, announcement: Announcement) -> None:
+        """Put it where everybody in the account can listen, or raise."""
 
 
 class Clock(Protocol):

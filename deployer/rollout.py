@@ -31,6 +31,7 @@ from deployer.model import (
     Artifact,
     ArtifactKind,
     Book,
+    Channel,
     Conclusion,
     Deployment,
     Hold,
@@ -50,6 +51,7 @@ from deployer.model import (
     View,
     short,
 )
+from deployer.text import who
 
 # -- the table ---------------------------------------------------------------------------------------
 
@@ -98,6 +100,7 @@ LIVE_TAG, PREVIOUS_TAG = "live", "previous"
 ENDED = frozenset(phase for phase, moves in MOVES.items() if not moves)
 
 # What a person asked for. It has nothing to do with where the release tag is.
+GIVE_UP_AFTER = timedelta(days=1)  # chat and event bus: whoever listens there has moved on
 ASKED = frozenset({Source.RETRY, Source.DEPLOY, Source.ROLLBACK})
 
 # -- actions: data, performed by the controller ---------------------------------------------------------
@@ -268,6 +271,12 @@ def try_again_at(notice: Notice, now: datetime) -> datetime:
     return now + timedelta(minutes=min(60, 2**notice.tries))
 
 
+def gives_up(notice: Notice, channel: Channel, now: datetime) -> bool:
+    """Is a channel that has just failed again not worth another try? Each notice that waits makes every look
+    at the ledger longer, so only people are owed theirs for ever."""
+    return channel is not Channel.MAIL and now - notice.deployment.since >= GIVE_UP_AFTER
+
+
 def supersede(request: Deployment, by: Deployment | None, tagged: str | None) -> Step:
     """The end of a request that was not taken up."""
     if by and by.image == request.image:
@@ -353,7 +362,7 @@ def decide(view: View, limits: Limits) -> Step:
         ) from None
     if view.abort and view.deployment.phase in _CAN_BE_ABORTED:
         asked = view.abort.asked
-        return _revert(f"{asked.by} aborted it: {asked.because}")
+        return _revert(f"{who(asked.by)} aborted it: {asked.because}")
     return phase(view, limits)
 
 
@@ -367,7 +376,7 @@ def _requested(view: View, limits: Limits) -> Step:
         return _reject(view, turned_away)
     if view.deployment.source is Source.ROLLBACK:
         return _going_back(view)
-    problem = _unfit(view.artifact, latest.architecture)
+    problem = unfit(view.artifact, latest.architecture)
     if problem:
         return _reject(view, f"{candidate} cannot run here: {problem}")
     if latest.status is UpdateStatus.IN_PROGRESS:
@@ -416,7 +425,7 @@ def _turned_away(view: View) -> str | None:
         then = "what the release tag points at then is taken up on resume"
         if source in ASKED:
             then = f"resume and ask again, or name the hold to pass it: {hold.id}"
-        return f"deployments are held by {hold.by} ({hold.because}); {then}"
+        return f"deployments are held by {who(hold.by)} ({hold.because}); {then}"
     if view.quarantine and source is not Source.RETRY:
         return (
             f"{view.deployment.image} is in quarantine since deployment {view.quarantine.deployment}: "
@@ -672,7 +681,7 @@ def advance(view: View, step: Step) -> Deployment:
             deployment,
             live=view.live,
             previous=view.live if begins(deployment, step.phase) else deployment.previous,
-            origin=view.artifact.origin if view.artifact else deployment.origin,
+            origin=view.artifact.origin if view.artifact else view.origin or deployment.origin,
             before=view.before or deployment.before,
             warnings=(*deployment.warnings, step.warning) if step.warning else deployment.warnings,
             ending=step.ending or deployment.ending,
@@ -860,7 +869,7 @@ def _somebody_moved_live(expected: str, live: Version) -> Step:
 
 def _superseded_by(newer: Deployment) -> str:
     if newer.source is Source.ROLLBACK:
-        return f"{newer.by} takes users back to version {newer.version}: {newer.why}"
+        return f"{who(newer.by)} takes users back to version {newer.version}: {newer.why}"
     return f"a newer release was pushed: {newer.image}"
 
 
@@ -912,7 +921,7 @@ _BUILD = "`docker buildx build --provenance=false --sbom=false --platform linux/
 _PLATFORM = {"x86_64": "amd64", "arm64": "arm64"}
 
 
-def _unfit(artifact: Artifact | None, architecture: str) -> str | None:
+def unfit(artifact: Artifact | None, architecture: str) -> str | None:
     """Why Lambda could not run it, with the command that fixes the build; None if nothing speaks against."""
     build = _BUILD.format(platform=_PLATFORM.get(architecture, architecture))
     if artifact is None:

@@ -25,6 +25,9 @@ class BadSettings(ValueError):
     """A setting is missing or wrong."""
 
 
+_TOPIC = re.compile(r"arn:(?P<partition>aws[a-z-]*):sns:(?P<region>[a-z0-9-]+):\d{12}:[\w-]+")
+
+
 @dataclass(frozen=True)
 class Settings:
     """What this deployer is for."""
@@ -40,6 +43,9 @@ class Settings:
     checks: tuple[Check, ...]
     placeholder_digest: str
     hold_after_reverts: int  # deployments in a row; 0: never
+    stack_name: str
+    region: str
+    partition: str  # aws, aws-cn, aws-us-gov
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     """The deployer's. Raises `BadSettings`, which names every variable that is wrong, not the first."""
     variables = _Variables(environment)
     uri, repository = variables.repository()
+    partition, region = variables.topic_place()
     checks: tuple[Check, ...] = ()
     placeholder = variables.required("PLACEHOLDER_DIGEST")
     try:
@@ -76,6 +83,9 @@ def read(environment: Mapping[str, str]) -> Settings:
         checks=checks,
         placeholder_digest=placeholder,
         hold_after_reverts=variables.number("HOLD_AFTER_REVERTS", 3),
+        stack_name=variables.required("STACK_NAME"),
+        region=region,
+        partition=partition,
     )
     variables.require_all("the deployer")
     return settings
@@ -120,6 +130,14 @@ class _Variables:
         if uri and not repository:
             self.problems.append(f"REPOSITORY_URI is not the URI of an ECR repository: {uri[:120]!r}")
         return uri, repository
+
+    def topic_place(self) -> tuple[str, str]:
+        """Partition and Region, as the topic's ARN has them: all of a stack is in one place."""
+        arn = self._environment.get("TOPIC_ARN", "")  # its absence is told by whoever needs the topic
+        topic = _TOPIC.fullmatch(arn)
+        if arn and not topic:
+            self.problems.append(f"TOPIC_ARN is not the ARN of a topic: {arn[:120]!r}")
+        return (topic["partition"], topic["region"]) if topic else ("", "")
 
     def function(self, name: str) -> str:
         arn = self.required(name)

@@ -13,6 +13,8 @@ _FIELD = re.compile(
     r"(?i)\b(x-amz-(?:security-token|signature|credential)|signature|password|authorization)"
     r"([\"']?\s?[:=]\s?[\"']?)(?:(?:basic|bearer|aws4-hmac-sha256)\s)?[^\s\"',;&<>…]+"
 )
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
+_ARN = re.compile(r"arn:[a-z-]+:(?P<service>iam|sts)::(?P<account>[0-9]{12}):(?P<who>[!-~]+)")
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxdict, _SHORT.maxstring = 2, 3, 3, 200
 # The same where no scheme stands before it; an image's tag before its digest looks like that, too.
@@ -35,6 +37,23 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text
     )
+
+
+def who(by: str | None) -> str:
+    """Whoever gave a command, as people call them: of an ARN the session's or the user's name, and the role.
+    What is no ARN of a person is left as it is."""
+    found = _ARN.fullmatch(by or "")
+    if by is None or found is None:
+        return by or "somebody"
+    kind, *names = found["who"].split("/")
+    match kind, names:
+        case "assumed-role", [role, session]:
+            return f"{session} ({role})"
+        case (("user" | "federated-user"), [*_, name]) if name:
+            return name
+        case "root", []:
+            return f"the root user of {found['account']}"
+    return by
 
 
 def shown(value: object, characters: int = 80) -> str:

@@ -27,7 +27,7 @@ from sandbox.telling import say
 SOURCE = "aws.cloudwatch"
 STATE_CHANGE = "CloudWatch Alarm State Change"
 
-PutEvent = Callable[[str, str, Mapping[str, Any], Sequence[str]], None]
+PutEvent = Callable[[str, str, Mapping[str, Any], Sequence[str]], object]
 """Called with source, detail-type, detail and resources."""
 
 _REGION_NAME = "US East (N. Virginia)"

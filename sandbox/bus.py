@@ -28,6 +28,11 @@ from sandbox.telling import say
 _SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 
 
+def arn_of_bus(name: str) -> str:
+    """The ARN of an event bus of this account."""
+    return f"arn:aws:events:{REGION}:{ACCOUNT}:event-bus/{name}"
+
+
 class UndeliverableError(Exception):
     """A target did not take an event. `code` is what EventBridge writes into the dead letter."""
 
@@ -79,10 +84,15 @@ class Bus:
         self._deliveries.shutdown()
 
     def put_event(
-        self, source: str, detail_type: str, detail: Mapping[str, Any], resources: Sequence[str] = ()
-    ) -> None:
-        """Put an event as a service of AWS does. Delivery happens in the background."""
-        event = self._envelope(source, detail_type, detail, resources)
+        self,
+        source: str,
+        detail_type: str,
+        detail: Mapping[str, Any],
+        resources: Sequence[str] = (),
+        at: datetime | None = None,
+    ) -> str:
+        """Put an event as a service of AWS does, and give its id. Delivery happens in the background."""
+        event = self._envelope(source, detail_type, detail, resources, at)
         for rule in self._rules():
             # moto takes a missing pattern for one that matches everything; such a rule is a schedule.
             if (
@@ -91,6 +101,7 @@ class Bus:
                 and rule.event_pattern.matches_event(event)
             ):
                 self._dispatch(rule, event)
+        return str(event["id"])
 
     def fire(self, rule: Rule) -> None:
         """Let a scheduled rule tick now."""
@@ -104,6 +115,7 @@ class Bus:
         detail_type: str,
         detail: Mapping[str, Any],
         resources: Sequence[str] = (),
+        at: datetime | None = None,
     ) -> Event:
         return {
             "version": "0",
@@ -111,7 +123,7 @@ class Bus:
             "detail-type": detail_type,
             "source": source,
             "account": ACCOUNT,
-            "time": self._now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "time": (at.astimezone(UTC) if at else self._now()).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": REGION,
             "resources": list(resources),
             "detail": dict(detail),

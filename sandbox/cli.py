@@ -12,6 +12,8 @@ import click
 from botocore.exceptions import ClientError, HTTPClientError, ParamValidationError
 from botocore.exceptions import ConnectionError as NoConnectionError
 
+from deployer.aws.registry import BUILT_BY_LABEL, COMMITTED_LABEL
+from deployer.commands.parts.revision import built_by, committed_at
 from sandbox.account import Settings
 from sandbox.building import images
 from sandbox.building.dockerfile import BuildError
@@ -131,7 +133,7 @@ def push(
     except ValueError:
         raise click.ClickException(f"AWS_ENDPOINT_URL is {endpoint!r}, which is no URL.") from None
     try:
-        built = images.build(folder, build_args=_named(build_args))
+        built = images.build(folder, build_args=_named(build_args), labels=_made(folder))
         repository = repository or _only_repository(ecr)
         digest = images.upload(built, ecr, repository, tag)
     except ParamValidationError as problem:
@@ -153,6 +155,12 @@ def push(
     size = sum(len(blob.content) for blob in built.blobs)
     click.echo(f"pushed {folder} as {repository}:{tag}, {size / 1000:,.0f} kB")
     click.echo(digest)
+
+
+def _made(folder: Path) -> dict[str, str]:
+    """Labels that say when the folder's source was committed, and who builds it."""
+    found = {COMMITTED_LABEL: committed_at(folder), BUILT_BY_LABEL: built_by(folder)}
+    return {label: value for label, value in found.items() if value}
 
 
 def _named(build_args: Iterable[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deployer.aws.ledger import DynamoLedger
+from deployer.aws.registry import BUILT_BY_LABEL
 from deployer.model import Deployment, Moment, Phase, short
 from deployer.rollout import ENDED
 from sandbox.account import Settings
@@ -225,7 +226,10 @@ class Demo:
 
     def _push(self, release: Release) -> str:
         built: images.BuiltImage | images.BuiltIndex = images.build(
-            SERVICE, build_args={"REVISION": release.revision}, overrides=release.overrides()
+            SERVICE,
+            build_args={"REVISION": release.revision},
+            labels={BUILT_BY_LABEL: "the demo"},
+            overrides=release.overrides(),
         )
         if release.indexed:
             assert isinstance(built, images.BuiltImage)

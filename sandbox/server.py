@@ -38,6 +38,7 @@ from sandbox.ecr.ecr import LAYERS, Ecr
 from sandbox.gateway.access_log import AccessLogs
 from sandbox.gateway.apis import Apis
 from sandbox.gateway.gateway import Gateway
+from sandbox.put_events import PutEvents
 from sandbox.running import function_logs
 from sandbox.running.function_logs import FunctionLogs
 from sandbox.running.runtime import Runtime
@@ -212,6 +213,8 @@ class Sandbox:
                 },
             },
             own=self._own,
+            # The door has asked IAM before: for each entry, which `wire` does not know of.
+            put_events=wire.application("events", PutEvents(self.bus.put_event), lambda *_: None),
             alarms=Alarms(self.bus.put_event),
             process=self.runtime.worker,
         )

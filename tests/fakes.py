@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from deployer.controller import Controller, Journal, Ports, Service
 from deployer.model import (
     Alarm,
+    Announcement,
     Artifact,
     ArtifactKind,
     Asked,
     Book,
+    Channel,
     Command,
     Conclusion,
     Configuration,
@@ -26,6 +28,7 @@ from deployer.model import (
     Message,
     Notice,
     Phase,
+    Place,
     Quarantine,
     Source,
     UpdateStatus,
@@ -40,6 +43,7 @@ from deployer.smoke import Check
 
 REPOSITORY = "shuking-lambda"
 TAG = "latest"
+PLACE = Place("shuking-prod", "eu-west-1", "123456789012", REPOSITORY)
 START = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 CLOCK_SKEW = timedelta(seconds=5)  # the real ledger's, which takes a second to import
 
@@ -89,6 +93,7 @@ class FakeRegistry:
     marked: list[tuple[str, str]] = field(default_factory=list)
     refuses_marks: str = ""
     silent: bool = False  # it does not answer
+    unreadable: set[str] = field(default_factory=set)  # digests that it does not show
 
     def tagged(self, tag: str) -> str | None:
         if self.silent:
@@ -96,6 +101,8 @@ class FakeRegistry:
         return self.tags.get(tag)
 
     def artifact(self, digest: str) -> Artifact | None:
+        if digest in self.unreadable:
+            raise Refused("BatchGetImage: AccessDeniedException: not this one")
         return self.artifacts.get(digest)
 
     def present(self, digest: str) -> bool:
@@ -428,9 +435,13 @@ class FakeLedger:
         self.book = replace(self.book, notices=kept)
 
     def unsent(self, notice: Notice, again_at: datetime) -> None:
+        def tried(known: Notice) -> Notice:
+            done = known.done | notice.done
+            return replace(known, tries=known.tries + 1, again_at=again_at, done=done, errors=notice.errors)
+
         kept = tuple(
-            replace(n, tries=n.tries + 1, again_at=again_at) if n.deployment.id == notice.deployment.id else n
-            for n in self.book.notices
+            tried(known) if known.deployment.id == notice.deployment.id else known
+            for known in self.book.notices
         )
         self.book = replace(self.book, notices=kept)
 
@@ -526,6 +537,19 @@ class FakeNotifier:
         self.chatted.append(message)
 
 
+@dataclass
+class FakeAnnouncer:
+    """The event bus, with everything that was put on it."""
+
+    announced: list[Announcement] = field(default_factory=list)
+    broken: bool = False
+
+    def announce(self, announcement: Announcement) -> None:
+        if self.broken:
+            raise LookAgain("PutEvents: the bus cannot be reached")
+        self.announced.append(announcement)
+
+
 class Memory(Journal):
     """A journal that remembers."""
 
@@ -533,12 +557,20 @@ class Memory(Journal):
         self.steps: list[tuple[Phase, Step]] = []
         self.notes: list[str] = []
         self.left_unprotected: list[str] = []
+        self.failed: list[Channel] = []  # tries to tell of an end
+        self.gave_up: list[Channel] = []
 
     def step(self, deployment: Deployment, step: Step) -> None:
         self.steps.append((deployment.phase, step))
 
     def note(self, message: str, deployment: Deployment | None = None) -> None:
         self.notes.append(message)
+
+    def undelivered(self, notice: Notice, channel: Channel, error: Exception) -> None:
+        self.failed.append(channel)
+
+    def given_up(self, notice: Notice, channel: Channel) -> None:
+        self.gave_up.append(channel)
 
     def unprotected(self, error: Exception) -> None:
         self.left_unprotected.append(str(error))
@@ -553,6 +585,7 @@ class World:
         self.function = FakeFunction(self.clock, self.registry)
         self.ledger = FakeLedger()
         self.notifier = FakeNotifier()
+        self.announcer = FakeAnnouncer()
         self.journal = Memory()
         self.registry.put(PLACEHOLDER, tag="placeholder")
         self.service = Service(
@@ -563,11 +596,12 @@ class World:
             checks=checks or (Check(json={"status": "ok"}),),
             placeholders=frozenset({PLACEHOLDER.digest}),
             limits=limits or Limits(),
+            place=PLACE,
         )
         self.events = 0
 
     def controller(self, holder: str = "invocation-1") -> Controller:
-        ports = Ports(self.function, self.registry, self.ledger, self.notifier, self.clock)
+        ports = Ports(self.function, self.registry, self.ledger, self.notifier, self.announcer, self.clock)
         return Controller(self.service, ports, holder, self.journal)
 
     def request(self, name: str, event_id: str | None = None) -> Deployment:

@@ -17,6 +17,7 @@ from deployer.smoke import INVOCATION_SECONDS
 if TYPE_CHECKING:  # stubs are no dependency of the deployed package
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ecr import ECRClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sns import SNSClient
 
@@ -29,10 +30,12 @@ def client(service: Literal["dynamodb"]) -> DynamoDBClient: ...
 @overload
 def client(service: Literal["ecr"]) -> ECRClient: ...
 @overload
+def client(service: Literal["events"]) -> EventBridgeClient: ...
+@overload
 def client(service: Literal["lambda"]) -> LambdaClient: ...
 @overload
 def client(service: Literal["sns"]) -> SNSClient: ...
-def client(service: Literal["dynamodb", "ecr", "lambda", "sns"]) -> Any:
+def client(service: Literal["dynamodb", "ecr", "events", "lambda", "sns"]) -> Any:
     """The process's client of `service`; safe to share between threads, as all low-level clients are."""
     return _client(service)
 
@@ -48,7 +51,7 @@ def invoker() -> LambdaClient:
 
 
 @cache
-def _client(service: Literal["dynamodb", "ecr", "lambda", "sns"], *, waits: bool = False) -> Any:
+def _client(service: Literal["dynamodb", "ecr", "events", "lambda", "sns"], *, waits: bool = False) -> Any:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=INVOCATION_SECONDS if waits else READ_SECONDS,

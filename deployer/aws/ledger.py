@@ -5,7 +5,7 @@
 | `<service>#now`        | `state`           | settled digest, hold, lease                       |
 |                        | `deployment#<id>` | an open deployment                                |
 |                        | `abort#<id>`      | the command to turn it round                      |
-|                        | `notice#<id>`     | an end that people have not been told of          |
+|                        | `notice#<id>`     | an end that has not been told everywhere          |
 | `<service>#history`    | `<id>`            | an ended deployment, for 400 days; sorted by time |
 | `<service>#quarantine` | `<digest>`        | why that digest is not deployed again             |
 | `<service>#commands`   | `<request id>`    | a command that was followed, by whom and why      |
@@ -32,6 +32,7 @@ from deployer.aws.record import (
     command_item,
     deployment_from,
     deployment_item,
+    errors_item,
     hold_from,
     hold_item,
     notice_from,
@@ -244,19 +245,27 @@ class DynamoLedger:
     # -- what needs no lease
 
     def sent(self, notice: Notice) -> None:
-        """The notice was delivered: forget it."""
+        """The notice was delivered, or given up, everywhere: forget it."""
         self._forget(self._now, f"notice#{notice.deployment.id}")
 
     def unsent(self, notice: Notice, again_at: datetime) -> None:
-        """The notice could not be delivered: count the try, and wait."""
+        """The notice could not be delivered everywhere: keep where it is done, and why not elsewhere, count
+        the try, and wait. What somebody else found done stays done."""
+        adds, values = (
+            "tries :one",
+            {":one": 1, ":again": again_at.isoformat(), ":errors": errors_item(notice)},
+        )
+        if notice.done:  # DynamoDB has no empty sets
+            adds += ", done :done"
+            values[":done"] = {channel.value for channel in notice.done}
         with translated():
             try:
                 self._client.update_item(
                     TableName=self._table,
                     Key=_key(self._now, f"notice#{notice.deployment.id}"),
-                    UpdateExpression="SET again_at = :again ADD tries :one",
+                    UpdateExpression=f"SET again_at = :again, errors = :errors ADD {adds}",
                     ConditionExpression=_THERE,
-                    ExpressionAttributeValues=_values({":one": 1, ":again": again_at.isoformat()}),
+                    ExpressionAttributeValues=_values(values),
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
                 return  # somebody else delivered it meanwhile

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployer.aws.errors import translated
-from deployer.message import chat
+from deployer.chat import chat
 from deployer.model import Message
 from deployer.text import first, printable
 
@@ -41,8 +40,7 @@ class SnsNotifier:
     def chat(self, message: Message) -> None:
         """Deliver to the chat channels, or raise `LookAgain` or `Refused`."""
         with translated():
-            plain = replace(message, body=printable(message.body).encode(errors="replace").decode())
-            self._client.publish(TopicArn=self._chat_topic, Message=chat(plain))
+            self._client.publish(TopicArn=self._chat_topic, Message=chat(message))
 
 
 def _subject(text: str) -> str:

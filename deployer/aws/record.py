@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from deployer.model import (
     Asked,
+    Channel,
     CheckResult,
     Command,
     Deployment,
@@ -38,6 +39,7 @@ from deployer.text import first, last, line
 SCHEMA = 1
 
 _TEXT = 1000  # bytes of a sentence
+_ERROR = 500  # bytes of why something could not be delivered
 _LOG = 4096  # bytes of a log tail
 _MOST = 1_000_000  # more tries or updates than anybody makes
 _RESULTS = 20_000  # bytes that one verdict's results share, for each of their texts
@@ -123,9 +125,20 @@ def notice_from(item: Mapping[str, Any]) -> Notice:
     """The notice that `item` holds, or `BadRecord`."""
     deployment = deployment_from(item)
     try:
-        return Notice(deployment, _count(item.get("tries", 0)), _optional(_time_from, item.get("again_at")))
+        return Notice(
+            deployment,
+            _count(item.get("tries", 0)),
+            _optional(_time_from, item.get("again_at")),
+            done=_channels_from(item.get("done")),
+            errors=_errors_from(item.get("errors")),
+        )
     except _MALFORMED as error:
         raise _bad(item, error) from error
+
+
+def errors_item(notice: Notice) -> Item:
+    """The `errors` of a notice: by channel, why its last try failed."""
+    return {channel.value: first(error, _ERROR) for channel, error in notice.errors}
 
 
 def hold_item(hold: Hold) -> Item:
@@ -199,6 +212,20 @@ def quarantine_from(item: Mapping[str, Any]) -> Quarantine:
 
 def _text_item(text: str) -> str:
     return first(text, _TEXT)
+
+
+def _channels_from(names: Any) -> frozenset[Channel]:
+    """A channel that a newer deployer has and this one lacks is nothing to this one."""
+    if names is not None and not isinstance(names, set | list):
+        raise TypeError(f"no set of channels: {str(names)[:40]}")
+    return frozenset(channel for channel in Channel if channel.value in (names or ()))
+
+
+def _errors_from(errors: Mapping[str, Any] | None) -> tuple[tuple[Channel, str], ...]:
+    kept = errors or {}
+    if not isinstance(kept, Mapping):
+        raise TypeError(f"no errors by channel: {str(kept)[:40]}")
+    return tuple((channel, str(kept[channel.value])) for channel in Channel if channel.value in kept)
 
 
 def _image_item(image: Image) -> Item:

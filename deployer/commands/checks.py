@@ -1,24 +1,28 @@
-"""`deployer checks`: the deployer's own checks, against a container on this machine."""
+"""`deployer checks`: the deployer's own checks, on what is live, on any version, or on a container here."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 
+from deployer import facts
 from deployer.commands.parts import options
 from deployer.commands.parts.clock import WallClock
-from deployer.commands.parts.target import Unusable, plain
-from deployer.model import CheckResult
+from deployer.commands.parts.target import Target, Unusable, plain
+from deployer.model import CheckResult, Verdict, Version, short
 from deployer.settings import DEFAULT_CHECKS
+from deployer.text import printable
 
 _LOOK_SECONDS = 0.2
 
 
 @click.command()
-@click.option("--url", required=True, help="Where the emulator is, such as http://localhost:9000.")
+@click.option("--version", type=click.IntRange(min=1), metavar="N", help="This version, not what is live.")
+@click.option("--url", help="A container on this machine: where its emulator is, as http://localhost:9000.")
 @click.option(
     "--checks",
     "given",
@@ -26,7 +30,7 @@ _LOOK_SECONDS = 0.2
     envvar="CHECKS",
     show_envvar=True,
     default=DEFAULT_CHECKS,
-    help="The stack's parameter Checks: a JSON list of requests and what their answers must be.",
+    help="With --url, the stack's parameter Checks: a JSON list of requests and what they must answer.",
 )
 @click.option(
     "--wait",
@@ -34,25 +38,65 @@ _LOOK_SECONDS = 0.2
     type=click.IntRange(min=0),
     default=30,
     metavar="SECONDS",
-    help="How long to wait until the emulator answers at all.",
+    help="With --url, how long to wait until the emulator answers at all.",
 )
 @options.as_json
 @click.pass_context
-def checks(ctx: click.Context, url: str, given: str, patience: int, as_json: bool) -> None:
-    """Run the deployer's checks on a local container.
+def checks(
+    ctx: click.Context,
+    *,
+    version: int | None,
+    url: str | None,
+    given: str,
+    patience: int,
+    as_json: bool,
+) -> None:
+    """Run the deployer's checks now: on what is live, a version, or a local container.
 
-    Does: sends a container behind AWS's Lambda runtime interface emulator the very events that the deployer
-    will send, judges the answers as it will, stops at the first check that fails.
+    Does: has the deployer send its checks to what is live, or to --version N, and judge the answers as it
+    does in a deployment. With --url, sends the very same events to a container behind AWS's Lambda runtime
+    interface emulator, from here. Stops at the first check that fails.
 
-    Does not: start the container, or use AWS: neither credentials nor a stack are needed.
+    Does not: change anything, move users, or write to the history, whatever comes of it; start the container.
+    With --url it does not use AWS: neither credentials nor a stack are needed.
+
+    \b
+    Examples:
+      deployer checks
+      deployer checks --version 7
+      deployer checks --url http://localhost:9000
 
     \b
     Exit codes:
       0  all checks passed
       1  a check failed, or came to no verdict
-      2  usage is wrong, or no emulator answers there
+      2  usage is wrong, no emulator answers there, or you may not ask the deployer
       130  interrupted by Ctrl-C
     """
+    if url is not None and version is not None:
+        raise click.UsageError("--url and --version do not go together: a container has no versions")
+    if url is not None:
+        ctx.exit(_in_container(url, given, patience, as_json=as_json))
+    target: Target = ctx.obj
+    ctx.exit(_by_the_deployer(target, version, as_json=as_json))
+
+
+def _by_the_deployer(target: Target, version: int | None, *, as_json: bool) -> int:
+    from deployer.commands.parts.checking import check
+
+    stack = target.find()
+    checked = check(stack, None if version is None else str(version))
+    which = facts.of_version(Version(checked.version, checked.image))
+    if not as_json:
+        live = "" if version else ", which is live"
+        service = plain(stack.output("ServiceFunctionName"))
+        click.echo(
+            f"{service} version {plain(checked.version)} ({plain(short(checked.image.digest))}){live}:"
+        )
+    return _tell(checked.verdict, checked.not_run, which, as_json=as_json)
+
+
+def _in_container(url: str, given: str, patience: int, *, as_json: bool) -> int:
     from deployer.commands.parts.emulator import Emulator, NoEmulator
     from deployer.ports import LookAgain
     from deployer.smoke import BadChecks, parse_checks, run_checks
@@ -77,15 +121,25 @@ def checks(ctx: click.Context, url: str, given: str, patience: int, as_json: boo
     except LookAgain as error:
         raise click.ClickException(f"no verdict: {plain(str(error))}. Look at the container's log") from None
     not_run = [check.name for check in wanted[len(verdict.results) :]]
+    return _tell(verdict, not_run, {}, as_json=as_json)
+
+
+def _tell(verdict: Verdict, not_run: Sequence[str], which: facts.Facts, *, as_json: bool) -> int:
+    """The exit code."""
     if as_json:
         results = [asdict(result) for result in verdict.results]
-        click.echo(json.dumps({"healthy": verdict.healthy, "results": results, "not_run": not_run}))
-    else:
-        for result in verdict.results:
-            click.echo(_told(result))
-        for name in not_run:
-            click.echo(f"not run {plain(name)}")
-    ctx.exit(0 if verdict.healthy else 1)
+        told = {**which, "healthy": verdict.healthy, "results": results, "not_run": list(not_run)}
+        click.echo(json.dumps(told | ({"log_tail": verdict.log_tail} if which else {})))
+        return 0 if verdict.healthy else 1
+    for result in verdict.results:
+        click.echo(_told(result))
+    for name in not_run:
+        click.echo(f"not run {plain(name)}")
+    if verdict.log_tail:
+        click.echo("the end of its log:")
+        for line in printable(verdict.log_tail).rstrip().splitlines():
+            click.echo(f"    {line}")
+    return 0 if verdict.healthy else 1
 
 
 def _told(result: CheckResult) -> str:

@@ -54,8 +54,8 @@ def push(
     """Build an image, push it, and wait for the end.
 
     Does: builds DIR (default: service), one plain image for the stack's architecture, labelled with its git
-    revision; logs Docker in to the stack's repository; pushes under the release tag; prints the digest; waits
-    until the release has ended, as `deployer wait` does.
+    revision and who builds it; logs Docker in to the stack's repository; pushes under the release tag;
+    prints the digest; waits until the release has ended, as `deployer wait` does.
 
     Does not: deploy by itself (the push does, through the deployer), stop a deployment when it is
     interrupted, or log Docker out: the login lasts 12 hours.
@@ -104,17 +104,21 @@ def push(
 
 
 def _build(docker: Docker, stack: Stack, folder: Path, reference: str) -> None:
-    from deployer.commands.parts.revision import revision, source
+    from deployer.aws.registry import BUILT_BY_LABEL, COMMITTED_LABEL, REVISION_LABEL, SOURCE_LABEL
+    from deployer.commands.parts.revision import built_by, committed_at, revision, source
 
     platform = stack.output("Platform")
     built_from, kept_at = revision(folder), source(folder)
     labels = {f"{_LABEL}.created": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
     if built_from:
-        labels[f"{_LABEL}.revision"] = built_from
+        labels[REVISION_LABEL] = built_from
+        labels[COMMITTED_LABEL] = committed_at(folder) or ""
     else:
         click.echo(f"note: {folder} is in no git checkout, so the image does not say its revision", err=True)
     if built_from and kept_at:
-        labels[f"{_LABEL}.source"] = kept_at
+        labels[SOURCE_LABEL] = kept_at
+    labels[BUILT_BY_LABEL] = built_by(folder) or ""
+    labels = {label: value for label, value in labels.items() if value}
     click.echo(f"building {folder} for {platform}", err=True)
     build_args = {"REVISION": built_from} if built_from else {}
     docker.build(folder, reference, platform=platform, build_args=build_args, labels=labels)

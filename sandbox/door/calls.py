@@ -143,9 +143,31 @@ def _transaction(operation: Operation) -> Iterator[Call]:
             yield Call(f"dynamodb:{actions[kind]}", _table(parameters))
 
 
+def _entries(operation: Operation) -> Iterator[Call]:
+    """Each entry needs the right to put it on its bus, in the name of its source (EventBridge User Guide,
+    "Using IAM policy conditions": the keys of PutEvents)."""
+    entries = operation.parameters.get("Entries")
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, dict):
+            raise UnknownCallError(f"events:{operation.name} (an entry that is none)")
+        bus = str(entry.get("EventBusName") or "default")
+        names = {"events:source": "Source", "events:detail-type": "DetailType"}
+        context = {key: str(entry[name]) for key, name in names.items() if name in entry}
+        arn = bus if bus.startswith("arn:") else _arn("events", f"event-bus/{bus}")
+        yield Call("events:PutEvents", arn, context)
+
+
 def _topic(parameters: Parameters) -> str:
     # A message to a phone number has no topic and is a right on "*".
     return str(parameters.get("TopicArn") or parameters.get("TargetArn") or "*")
+
+
+def _rule(parameters: Parameters) -> str:
+    """A rule of the default bus, the only one here. Those of others have the bus's name in their ARNs."""
+    bus = str(parameters.get("EventBusName") or "default")
+    if bus not in ("default", _arn("events", "event-bus/default")):
+        raise UnknownCallError(f"events: a rule of the bus {bus}")
+    return _arn("events", f"rule/{parameters.get('Name') or parameters.get('Rule') or ''}")
 
 
 def _queue(parameters: Parameters) -> str:
@@ -200,9 +222,13 @@ _TABLE: dict[str, _Row] = {
     "dynamodb:DescribeTimeToLive": _on(_table),
     "dynamodb:TransactWriteItems": _transaction,
     "dynamodb:TransactGetItems": _transaction,
+    "events:PutEvents": _entries,
     "sns:Publish": _on(_topic),
     "sns:PublishBatch": _on(_topic, "Publish"),
     "sns:GetTopicAttributes": _on(_topic),
+    "sns:ListSubscriptionsByTopic": _on(_topic),
+    "events:DescribeRule": _on(_rule),
+    "events:ListTargetsByRule": _on(_rule),
     "sqs:SendMessage": _on(_queue),
     "sqs:SendMessageBatch": _on(_queue, "SendMessage"),
     "sqs:ReceiveMessage": _on(_queue),

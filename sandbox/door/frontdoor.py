@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 OWN = "/_sandbox/"
 _PUT_EVENTS = "AWSEvents.PutEvents"
-_NO_PUT_EVENTS = AwsError(
-    "NotImplementedException", "The sandbox delivers the events of ECR, of alarms and of schedules only.", 501
-)
 _NO_API_GATEWAY = AwsError("NotImplementedException", "The sandbox makes REST APIs from stacks only.", 501)
 
 
@@ -44,8 +41,8 @@ class FrontDoor:
 
     `strict` maps a service (`lambda`) or an operation (`cloudformation:CreateStack`) to the application that
     stands for it; these check permissions for themselves. `own` takes what is below `/_sandbox/`. Everything
-    else is moto's, after `iam` has let it pass; but for EventBridge's PutEvents and API Gateway, where moto
-    would take what leads nowhere.
+    else is moto's, after `iam` has let it pass; but for EventBridge's PutEvents, which `put_events` takes,
+    and API Gateway, where moto would take what leads nowhere.
     `alarms` watches what CloudWatch is asked. `process` finds a function's process by its access key; what it
     calls, `watch` is told, if anybody watches.
     """
@@ -53,8 +50,10 @@ class FrontDoor:
     def __init__(
         self,
         iam: Iam,
+        *,
         strict: Mapping[str, "WSGIApplication"],
         own: "WSGIApplication",
+        put_events: "WSGIApplication",
         alarms: Alarms,
         process: Callable[[str], Process | None],
     ) -> None:
@@ -63,6 +62,7 @@ class FrontDoor:
         self._iam = iam
         self._strict = strict
         self._own = own
+        self._put_events = put_events
         self._alarms = alarms
         self._moto = DomainDispatcherApplication(create_backend_app)
         # moto looks at a condition and writes in two steps; on AWS a conditional write is one.
@@ -102,7 +102,7 @@ class FrontDoor:
         except AwsError as refusal:
             return _refusal(environ, service, refusal)(environ, start_response)
         if environ.get("HTTP_X_AMZ_TARGET") == _PUT_EVENTS:
-            return _refusal(environ, service, _NO_PUT_EVENTS)(environ, start_response)
+            return self._put_events(environ, start_response)
         if service == "apigateway":
             return _refusal(environ, service, _NO_API_GATEWAY)(environ, start_response)
         return self._ask_moto(environ, start_response, service)

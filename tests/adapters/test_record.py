@@ -16,6 +16,7 @@ from deployer.aws.record import (
     BadRecord,
     deployment_from,
     deployment_item,
+    errors_item,
     hold_from,
     hold_item,
     notice_from,
@@ -23,11 +24,13 @@ from deployer.aws.record import (
     quarantine_item,
 )
 from deployer.model import (
+    Channel,
     CheckResult,
     Deployment,
     Hold,
     Image,
     Moment,
+    Notice,
     Origin,
     Phase,
     Quarantine,
@@ -162,6 +165,31 @@ def test_a_message_that_could_never_be_tried_again_in_time_cannot_be_read() -> N
     """The wait doubles with each try, and the table holds numbers of 126 digits."""
     with pytest.raises(BadRecord, match="not a count from 0 to"):
         notice_from({**deployment_item(DEPLOYMENT), "tries": Decimal("1E+125")})
+
+
+def test_a_notice_from_before_there_were_channels_is_owed_everywhere() -> None:
+    assert notice_from(deployment_item(DEPLOYMENT)).owed == tuple(Channel)
+
+
+def test_a_channel_that_only_a_newer_deployer_has_is_no_reason_to_stop() -> None:
+    notice = notice_from(
+        {**deployment_item(DEPLOYMENT), "done": {"mail", "pager"}, "errors": {"pager": "?", "chat": "no"}}
+    )
+
+    assert notice.owed == (Channel.CHAT, Channel.EVENT)
+    assert notice.errors == ((Channel.CHAT, "no"),)
+
+
+@pytest.mark.parametrize("wrong", [{"done": 7}, {"done": "mail"}, {"errors": 7}, {"errors": ["chat"]}])
+def test_a_notice_that_does_not_say_where_it_is_done_cannot_be_read(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BadRecord, match="cannot be read"):
+        notice_from({**deployment_item(DEPLOYMENT), **wrong})
+
+
+def test_why_something_was_not_delivered_is_bounded() -> None:
+    kept = errors_item(Notice(DEPLOYMENT, errors=((Channel.CHAT, "東" * 9999),)))
+
+    assert len(kept["chat"].encode()) <= 500
 
 
 @pytest.mark.parametrize("odd", [None, "frozen", 7, ["by"], {}])

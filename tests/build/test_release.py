@@ -122,6 +122,7 @@ def test_an_image_says_where_it_came_from(released: tuple[Project, runner.Build]
 
     assert labels["org.opencontainers.image.revision"] == commit(1)
     assert labels["org.opencontainers.image.source"] == SOURCE
+    assert labels["self-deploying-lambda.built-by"] == "CodeBuild service:1"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["org.opencontainers.image.created"])
 
 

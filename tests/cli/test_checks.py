@@ -188,7 +188,8 @@ def test_a_port_where_nothing_answers_exits_with_2(deployer: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "because"),
     [
-        ((), "Missing option '--url'"),
+        (("--url", "http://localhost:9", "--version", "7"), "--url and --version do not go together"),
+        (("--version", "live"), "'live' is not a valid integer"),
         (("--url", "localhost:9000"), "not the URL of an emulator"),
         (("--url", "https://localhost"), "not the URL of an emulator"),
         (("--url", "http://localhost:port"), "--url is"),

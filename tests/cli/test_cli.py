@@ -102,10 +102,10 @@ def test_help_lists_every_verb(environment: dict[str, str]) -> None:
 
 
 def test_a_verb_that_is_not_there_is_said_to_be(environment: dict[str, str]) -> None:
-    done = command(environment, "deploy")
+    done = command(environment, "launch")
 
     assert done.returncode == 2
-    assert "No such command 'deploy'" in done.stderr
+    assert "No such command 'launch'" in done.stderr
 
 
 @pytest.mark.parametrize("words", [["--help"], *([verb, "--help"] for verb in VERBS)], ids=" ".join)

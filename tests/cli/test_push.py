@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from deployer.commands.parts.revision import built_by
 from tests.cli.conftest import Books, Run, StandIn
 from tests.cli.stand_in_docker import Behaviour
 from tests.whole.team import Team
@@ -31,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     git(made, "init", "--quiet")
     git(made, "add", ".")
     git(made, "commit", "--quiet", "--message", "A shop")
+    git(made, "config", "user.name", "Alice of the shop")
     git(made, "remote", "add", "origin", "https://alice:secret@git.example.com/team/shop.git")
     return made
 
@@ -81,7 +83,33 @@ def test_one_plain_image_is_built_for_the_stacks_platform_and_says_its_revision(
     assert labels == {
         f"{LABEL}.revision": revision,
         f"{LABEL}.source": "https://git.example.com/team/shop.git",
+        "self-deploying-lambda.committed-at": git(folder, "show", "--no-patch", "--format=%cI", "HEAD"),
+        "self-deploying-lambda.built-by": "Alice of the shop",
     }
+
+
+def test_a_build_on_ci_is_named_by_its_id_and_a_name_is_one_short_line(folder: Path) -> None:
+    assert built_by(folder, {"CODEBUILD_BUILD_ID": "shop:1"}) == "CodeBuild shop:1"
+    assert built_by(folder, {"GITHUB_RUN_ID": "17"}) == "GitHub run 17"
+    assert built_by(folder, {"CI_JOB_ID": "9"}) == "GitLab job 9"
+
+    git(folder, "config", "user.name", "A\x1b[2J " + "x" * 999)
+    told = built_by(folder, {"CI": "true"})
+
+    assert told
+    assert told.isprintable()
+    assert len(told.encode()) <= 200
+
+
+def test_a_name_that_git_does_not_know_is_the_users_at_this_machine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(folder, "config", "--unset", "user.name")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", "/dev/null")
+    monkeypatch.setenv("LOGNAME", "carol")
+
+    assert str(built_by(folder, {})).startswith("carol@")
 
 
 def test_a_folder_goes_live(
@@ -134,7 +162,7 @@ def test_outside_of_a_checkout_the_image_says_no_revision(
     assert "is in no git checkout" in done.stderr
     call = docker.called("buildx", "build")
     assert options(call, "--build-arg") == {}
-    assert options(call, "--label").keys() == {f"{LABEL}.created"}
+    assert options(call, "--label").keys() == {f"{LABEL}.created", "self-deploying-lambda.built-by"}
 
 
 def test_without_buildx_the_old_builder_makes_the_same_image(

@@ -22,6 +22,7 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from deployer import ports
+from deployer.aws.announcer import EventBridgeAnnouncer
 from deployer.aws.caller import Caller
 from deployer.aws.deployer import DeployerFunction, LiveAlias
 from deployer.aws.function import LambdaFunction
@@ -31,7 +32,7 @@ from deployer.aws.notifier import SnsNotifier
 from deployer.aws.queue import Message as Letter
 from deployer.aws.queue import SqsQueue
 from deployer.aws.registry import EcrRegistry
-from deployer.model import Conclusion, Message, Notice, Phase
+from deployer.model import Announcement, Conclusion, Message, Notice, Phase
 from deployer.ports import Lease, LookAgain, Refused
 from tests.deployments import DIGEST, HOLD, NOW, command, deployment
 
@@ -40,6 +41,7 @@ ADAPTERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "Registry": ("ecr", lambda client: EcrRegistry(client, "shuking-lambda")),
     "Ledger": ("dynamodb", lambda client: DynamoLedger(client, "table", "shuking-prod")),
     "Notifier": ("sns", lambda client: SnsNotifier(client, "arn:people", "arn:chat")),
+    "Announcer": ("events", EventBridgeAnnouncer),
     "Queue": ("sqs", lambda client: SqsQueue(client, "https://queue")),
     "Deployer": ("lambda", lambda client: DeployerFunction(client, "shuking-prod-deployer")),
     "Alias": ("lambda", lambda client: LiveAlias(client, "shuking-prod")),
@@ -79,6 +81,12 @@ TROUBLES: dict[str, dict[str, tuple[str, int]]] = {
         "5xx": ("InternalError", 500),
         "access denied": ("AuthorizationError", 403),
         "not found": ("NotFound", 404),
+    },
+    "events": {
+        "throttle": ("ThrottlingException", 400),
+        "5xx": ("InternalException", 500),
+        "access denied": ("AccessDeniedException", 400),
+        "not found": ("ResourceNotFoundException", 400),
     },
     "sqs": {
         "throttle": ("RequestThrottled", 403),
@@ -233,6 +241,12 @@ OPERATIONS = (
     _op("Ledger", "find", lambda ledger: ledger.find("id"), ("get_item", {}), ("get_item", {})),
     _op("Notifier", "send", lambda notifier: notifier.send(Message("s", "b", "t")), ("publish", {})),
     _op("Notifier", "chat", lambda notifier: notifier.chat(Message("s", "b", "t")), ("publish", {})),
+    _op(
+        "Announcer",
+        "announce",
+        lambda announcer: announcer.announce(Announcement("Deployment Succeeded", (), "{}", NOW)),
+        ("put_events", {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}),
+    ),
     _op(
         "Queue",
         "read",

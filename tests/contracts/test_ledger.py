@@ -14,6 +14,7 @@ import pytest
 from deployer.aws.ledger import CLOCK_SKEW, DynamoLedger
 from deployer.model import (
     Book,
+    Channel,
     CheckResult,
     Conclusion,
     Image,
@@ -310,6 +311,25 @@ def test_a_message_that_could_not_be_delivered_is_kept_and_counted(ledger: Ledge
         assert ledger.look().notices == (Notice(ended, tries, NOW),)
     ledger.sent(Notice(ended, 2, NOW))
     assert ledger.look().notices == ()
+
+
+def test_where_a_message_was_delivered_is_kept_whoever_else_writes(ledger: Ledger) -> None:
+    ledger.request(deployment())
+    ended = deployment(1, Phase.SUCCEEDED)
+    ledger.end(lease(ledger), Conclusion(ended))
+    [notice] = ledger.look().notices
+    assert notice.owed == (Channel.MAIL, Channel.CHAT, Channel.EVENT)
+
+    errors = ((Channel.CHAT, "NotFound"), (Channel.EVENT, "throttled"))
+    ledger.unsent(replace(notice, done=frozenset({Channel.MAIL}), errors=errors), NOW)
+    [kept] = ledger.look().notices
+    assert (kept.owed, kept.errors, kept.tries) == ((Channel.CHAT, Channel.EVENT), errors, 1)
+
+    # one that had not seen that, and got no further than the chat
+    late = replace(notice, done=frozenset({Channel.CHAT}), errors=((Channel.MAIL, "no connection"),))
+    ledger.unsent(late, NOW)
+    [kept] = ledger.look().notices
+    assert (kept.owed, kept.errors) == ((Channel.EVENT,), ((Channel.MAIL, "no connection"),))
 
 
 def test_messages_wait_in_the_order_of_their_deployments_and_go_one_by_one(ledger: Ledger) -> None:

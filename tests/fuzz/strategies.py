@@ -29,6 +29,7 @@ COMMANDS: list[dict[str, Any]] = [
     {"command": "rollback", "by": "alice", "because": "incident 42", "to": "17"},
     {"command": "deploy", "by": "alice", "because": "a hotfix", "digest": DIGEST, "hold": "hold-1"},
     {"command": "retry", "by": "alice", "because": "no fault of it", "digest": DIGEST, "hold": "hold-1"},
+    {"command": "check", "by": "arn:aws:iam::123456789012:user/alice", "version": "17"},
 ]
 
 

@@ -23,12 +23,14 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from deployer import dashboard, events, handler, page, placeholder, settings, smoke, web
+from deployer.announcement import MAXIMUM_DETAIL, announcement
 from deployer.aws import errors, function, record, registry
-from deployer.commands.parts import following
+from deployer.chat import chat
+from deployer.commands.parts import checking, following, loglines
 from deployer.commands.parts.standing import Outcome, Standing
 from deployer.log import Unexpected
-from deployer.message import chat, compose
-from deployer.model import Artifact, Book, Deployment, Version
+from deployer.message import compose
+from deployer.model import Artifact, Book, Deployment, Place, Version
 from deployer.ports import Answer, LookAgain, Refused
 from deployer.rollout import ENDED
 from deployer.text import discreet
@@ -59,6 +61,7 @@ BOUNDS = {
     "the dashboard's page": 200_000,
     "a chat message": 16_000,
     "what AWS says": 600,
+    "one line of a log, shown": 60_000,
 }
 
 
@@ -463,9 +466,18 @@ def _show(deployment: Deployment) -> None:
     if deployment.phase in ENDED:
         told = following.end(DIGEST, NOW, Standing(Outcome.LIVE, deployment), service="s", deployer="d")
         expect(all(each.isprintable() for each in told.replace("\t", "").split("\n")), "a terminal is moved")
-        message = chat(compose(deployment, service="s", deployer="d"))
+        where = Place("stack", "eu-west-1", "123456789012", "shuking-lambda")
+        message = chat(compose(deployment, service="s", deployer="d", place=where))
         short(message, "a chat message")
-        expect("```" not in json.loads(message)["content"]["description"][4:-4], "the block is ended")
+        event = announcement(deployment, service="s", deployer="d", place=where).detail
+        expect(len(event.encode()) <= MAXIMUM_DETAIL, "an event that no bus takes")
+        json.loads(event)
+        before, block, after = json.loads(message)["content"]["description"].split("```")
+        expect(not before and bool(block), "the block is ended")
+        ours = ("https://eu-west-1.console.aws.amazon.com/", "https://github.com/", "https://gitlab.com/")
+        for link in after.splitlines()[1:]:
+            address = link.partition(": ")[2]
+            expect(address.startswith(ours) and " " not in address, f"somebody else's address: {address}")
 
 
 # -- what AWS says, and HTTP ------------------------------------------------------------------------------
@@ -487,6 +499,52 @@ def refusal(data: bytes) -> None:
         told = str(errors.translation(ClientError(cast("Any", given), "Invoke")))
         line(told, "what AWS says")
         expect(discreet(told) == told, "a secret is left")
+
+
+def log_line(data: bytes) -> None:
+    """`loglines.told`: lines that a terminal shows as they are, whatever was printed."""
+    message = text(data, _LOG_LINES).decode(errors="surrogateescape")
+    shown = loglines.told(NOW, message)
+    short(shown, "one line of a log, shown")
+    expect(all(each.isprintable() or each == "\t" for each in shown.replace("\n", "")), "not printable")
+    expect(discreet(shown) == shown, "a secret is left")
+
+
+def deployers_answer(data: bytes) -> None:
+    """`checking.read`: an outcome of checks, or `BadAnswer`."""
+    with suppress(ValueError):
+        given = document(data, _CHECKED)
+    if "given" not in locals():
+        return
+    try:
+        checking.read(given)
+    except checking.BadAnswer as error:
+        line(str(error), "why an event is ignored or unreadable, or a command refused")
+
+
+_LOG_LINES: list[object] = [
+    {"level": "INFO", "message": "version 7 is ready", "correlation_id": "2026-ab", "phase": "VERIFYING"},
+    {"_aws": {"Timestamp": 1}, "EventIgnored": [1.0], "service": "deployer"},
+]
+_CHECKED: list[object] = [
+    {
+        "version": "7",
+        "image": {"repository": "shuking-lambda", "digest": DIGEST},
+        "healthy": False,
+        "results": [
+            {
+                "name": "GET /health",
+                "passed": False,
+                "expected": "200",
+                "actual": "503",
+                "seconds": 0.1,
+                "tries": 2,
+            }
+        ],
+        "log_tail": "the end",
+        "not_run": ["GET /orders"],
+    }
+]
 
 
 def body(data: bytes) -> None:
@@ -517,6 +575,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         hold,
         refusal,
         body,
+        log_line,
+        deployers_answer,
     )
 }
 # What atheris begins with; a text that is no JSON is bytes.
@@ -531,6 +591,8 @@ SEEDS: dict[str, Sequence[object]] = {
     "checks": _CHECKS,
     "environment": [GOOD],
     "item": _items(),
+    "log_line": _LOG_LINES,
+    "deployers_answer": _CHECKED,
     "body": [
         CHUNKED + b"5\r\nhello\r\n0\r\n\r\n",
         CHUNKED + b"-1\r\nhello",

@@ -30,6 +30,16 @@ def test_no_log_moves_a_terminal_or_is_longer_than_lambda_says(data: bytes) -> N
 
 
 @given(inputs)
+def test_no_line_of_a_log_moves_a_terminal_or_tells_a_secret(data: bytes) -> None:
+    targets.log_line(data)
+
+
+@given(inputs)
+def test_no_answer_of_the_deployer_is_taken_for_an_outcome_of_checks_that_is_none(data: bytes) -> None:
+    targets.deployers_answer(data)
+
+
+@given(inputs)
 def test_no_setting_of_checks_raises_anything_unexpected_or_tells_a_credential(data: bytes) -> None:
     targets.checks(data)
 

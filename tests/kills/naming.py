@@ -23,6 +23,8 @@ def _purpose(service: str, operation: str, asked: Mapping[str, Any]) -> str:
         case "ecr":
             image = next(iter(asked.get("imageIds", [])), asked)
             return f"tag {image['imageTag']}" if "imageTag" in image else ""
+        case "events":
+            return "programs"
         case "sns":
             return "chat" if "chat" in str(asked.get("TopicArn")).lower() else "people"
         case _:

@@ -16,7 +16,7 @@ from tests.kills.trial import Kind, Outcome
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 # Seconds differ from run to run; in these steps the page seldom does.
 _STEPS = (5, 10, 20, 60, 120, 300)
-_SERVICES = {"dynamodb": "DynamoDB", "lambda": "Lambda", "ecr": "ECR", "sns": "SNS"}
+_SERVICES = {"dynamodb": "DynamoDB", "lambda": "Lambda", "ecr": "ECR", "sns": "SNS", "events": "EventBridge"}
 
 
 @dataclass(frozen=True)

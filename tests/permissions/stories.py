@@ -67,6 +67,17 @@ def people_are_told_how_a_release_ended(account: Account) -> None:
     )
 
 
+def programs_are_told_how_a_release_ended(account: Account) -> None:
+    url = account.listens({"source": ["self-deploying-lambda"], "detail": {"service": [account.name]}})
+    account.received(url)
+    digest = account.release().image.digest
+    account.wait(
+        lambda: any(digest in event for event in account.received(url)),
+        "an event on the account's bus",
+        lambda: any(notice.tries for notice in account.ledger.look().notices),
+    )
+
+
 def an_event_the_deployer_cannot_read_is_kept(account: Account) -> None:
     url = account.outputs["DeployerDeadLettersUrl"]
     account.received(url)
@@ -163,11 +174,47 @@ def a_viewer_reads_the_history(account: Account) -> None:
 
 
 def a_viewer_sees_which_version_is_live(account: Account) -> None:
-    account.as_policy("ViewerPolicy", "lambda").get_alias(FunctionName=account.name, Name="live")
+    lambda_ = account.as_policy("ViewerPolicy", "lambda")
+    lambda_.get_alias(FunctionName=account.name, Name="live")
+    lambda_.get_policy(FunctionName=account.name, Qualifier="live")
 
 
 def a_viewer_sees_the_images(account: Account) -> None:
     account.as_policy("ViewerPolicy", "ecr").describe_images(repositoryName=account.repository)
+
+
+def a_viewer_sees_the_repositorys_policies(account: Account) -> None:
+    ecr, of = account.as_policy("ViewerPolicy", "ecr"), {"repositoryName": account.repository}
+    ecr.describe_repositories(repositoryNames=[account.repository])
+    ecr.get_repository_policy(**of)
+    ecr.get_lifecycle_policy(**of)
+
+
+def a_viewer_sees_what_starts_the_deployer(account: Account) -> None:
+    events = account.as_policy("ViewerPolicy", "events")
+    for output in ("PushRuleName", "SweepRuleName", "AlarmRuleName"):
+        name = account.outputs[output]
+        account.expect(events.describe_rule(Name=name)["State"] == "ENABLED", f"{output} is enabled")
+        account.expect(len(events.list_targets_by_rule(Rule=name)["Targets"]) == 1, f"{output} has a target")
+
+
+def a_viewer_sees_who_may_start_the_deployer(account: Account) -> None:
+    policy = account.as_policy("ViewerPolicy", "lambda").get_policy(
+        FunctionName=account.outputs["DeployerName"]
+    )
+    account.expect(len(json.loads(policy["Policy"])["Statement"]) == 3, "three rules")
+
+
+def a_viewer_counts_dead_letters(account: Account) -> None:
+    sqs = account.as_policy("ViewerPolicy", "sqs")
+    for output in ("RuleDeadLettersUrl", "DeployerDeadLettersUrl"):
+        sqs.get_queue_attributes(QueueUrl=account.outputs[output], AttributeNames=["All"])
+
+
+def a_viewer_sees_who_gets_the_messages(account: Account) -> None:
+    sns = account.as_policy("ViewerPolicy", "sns")
+    for output in ("TopicArn", "ChatTopicArn"):
+        sns.list_subscriptions_by_topic(TopicArn=account.outputs[output])
 
 
 def a_viewer_reads_the_logs(account: Account) -> None:
@@ -310,6 +357,7 @@ STORIES: dict[str, Callable[[Account], None]] = {
     "DeployerRole.MarkTheImages": what_is_live_is_kept_from_expiring,
     "DeployerRole.KeepTheLedger": a_healthy_release_goes_live,
     "DeployerRole.TellPeople": people_are_told_how_a_release_ended,
+    "DeployerRole.TellPrograms": programs_are_told_how_a_release_ended,
     "DeployerRole.KeepWhatFailed": an_event_the_deployer_cannot_read_is_kept,
     "DeployerRole.WriteItsLog": what_the_deployer_prints_can_be_read,
     "DeployerRole.Trace": the_deployer_can_be_traced,
@@ -326,6 +374,11 @@ STORIES: dict[str, Callable[[Account], None]] = {
     "ViewerPolicy.ReadTheLedger": a_viewer_reads_the_history,
     "ViewerPolicy.LookAtTheService": a_viewer_sees_which_version_is_live,
     "ViewerPolicy.LookAtTheImages": a_viewer_sees_the_images,
+    "ViewerPolicy.LookAtTheRepository": a_viewer_sees_the_repositorys_policies,
+    "ViewerPolicy.SeeWhatStartsTheDeployer": a_viewer_sees_what_starts_the_deployer,
+    "ViewerPolicy.SeeWhoMayStartTheDeployer": a_viewer_sees_who_may_start_the_deployer,
+    "ViewerPolicy.CountDeadLetters": a_viewer_counts_dead_letters,
+    "ViewerPolicy.SeeWhoIsTold": a_viewer_sees_who_gets_the_messages,
     "ViewerPolicy.ReadTheLogs": a_viewer_reads_the_logs,
     "ViewerPolicy.SeeTheDashboard": a_viewer_opens_the_dashboard,
     "ViewerPolicy.SeeTheNumbers": a_viewer_sees_alarms_and_curves,

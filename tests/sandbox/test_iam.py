@@ -387,3 +387,23 @@ def test_reading_cloudwatch_needs_what_it_reads() -> None:
     assert asked("DescribeAlarms", **{"AlarmNames.member.1": "a", "AlarmNames.member.2": "b"}) == named
     assert asked("GetMetricData") == [("cloudwatch:GetMetricData", "*")]
     assert asked("ListMetrics") == [("cloudwatch:ListMetrics", "*")]
+
+
+def test_looking_at_a_rule_needs_a_right_on_it() -> None:
+    def asked(operation: str, **parameters: str) -> list[tuple[str, str]]:
+        calls = required_permissions(Operation("events", operation, parameters))
+        return [(call.action, call.resource) for call in calls]
+
+    arn = f"arn:aws:events:{REGION}:{ACCOUNT}:rule/mine"
+    assert asked("DescribeRule", Name="mine") == [("events:DescribeRule", arn)]
+    assert asked("ListTargetsByRule", Rule="mine", EventBusName="default") == [
+        ("events:ListTargetsByRule", arn)
+    ]
+    with pytest.raises(UnknownCallError, match="the bus partners"):
+        asked("DescribeRule", Name="mine", EventBusName="partners")
+
+
+def test_looking_at_subscriptions_needs_a_right_on_the_topic() -> None:
+    [call] = required_permissions(Operation("sns", "ListSubscriptionsByTopic", {"TopicArn": "arn:topic"}))
+
+    assert (call.action, call.resource) == ("sns:ListSubscriptionsByTopic", "arn:topic")

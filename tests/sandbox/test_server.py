@@ -14,6 +14,7 @@ import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from sandbox.cli import main
 from sandbox.clients import client
 from sandbox.gateway import definition
 from sandbox.server import Sandbox, SandboxStartError
+from sandbox.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,9 +77,11 @@ def log_of(function: str) -> str:
     return f"arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/{function}:*"
 
 
-def grant(aws: Aws, role: str, action: str | list[str], resource: str) -> None:
+def grant(
+    aws: Aws, role: str, action: str | list[str], resource: str, condition: dict[str, Any] | None = None
+) -> None:
     """Let a role do this, and nothing that it was let do before."""
-    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
+    statement = {"Effect": "Allow", "Action": action, "Resource": resource, "Condition": condition or {}}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     aws("iam").put_role_policy(RoleName=role.rpartition("/")[2], PolicyName="p", PolicyDocument=document)
 
@@ -275,9 +279,91 @@ def test_a_role_sets_no_image_that_it_may_not_pull(sandbox: Sandbox, aws: Aws, r
     assert passed.value.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
-def test_an_event_that_would_reach_no_function_is_refused(aws: Aws, name: str) -> None:
-    with pytest.raises(ClientError, match="NotImplementedException"):
-        aws("events").put_events(Entries=[{"Source": name, "DetailType": "Order", "Detail": "{}"}])
+def listening(aws: Aws, name: str, pattern: object) -> str:
+    """The URL of a queue that gets what the pattern matches."""
+    sqs, events = aws("sqs"), aws("events")
+    url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [statement]})})
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    return url
+
+
+def test_what_a_program_puts_on_the_bus_reaches_whoever_has_a_rule_for_it(aws: Aws, name: str) -> None:
+    # given
+    url = listening(aws, name, {"source": [name], "detail": {"phase": ["REVERTED"]}})
+    entry = {"Source": name, "DetailType": "Order", "Resources": ["arn:aws:x"]}
+
+    # when
+    put = aws("events").put_events(
+        Entries=[
+            {**entry, "Detail": '{"phase": "SUCCEEDED"}'},
+            {**entry, "Detail": '{"phase": "REVERTED"}', "Time": datetime(2026, 3, 1, 3, tzinfo=UTC)},
+        ]
+    )
+
+    # then
+    assert put["FailedEntryCount"] == 0
+    [message] = until(lambda: aws("sqs").receive_message(QueueUrl=url).get("Messages"), "the event")
+    event = json.loads(message["Body"])
+    assert event["id"] == put["Entries"][1]["EventId"]
+    assert (event["source"], event["detail-type"], event["time"]) == (name, "Order", "2026-03-01T03:00:00Z")
+    assert (event["resources"], event["detail"]) == (["arn:aws:x"], {"phase": "REVERTED"})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ({"Source": ""}, "InvalidArgument"),
+        ({"Detail": "no"}, "MalformedDetail"),
+        ({"Detail": "[]"}, "MalformedDetail"),
+        ({"Source": "aws.ecr"}, "NotAuthorizedForSourceException"),
+        ({"EventBusName": "another"}, "InvalidArgument"),
+    ],
+)
+def test_an_entry_that_is_none_is_told_beside_those_that_are(
+    aws: Aws, wrong: dict[str, str], code: str
+) -> None:
+    good = {"Source": "shop", "DetailType": "Order", "Detail": "{}"}
+
+    put = aws("events").put_events(Entries=[{**good, **wrong}, good])
+
+    assert put["FailedEntryCount"] == 1
+    assert [entry.get("ErrorCode") for entry in put["Entries"]] == [code, None]
+
+
+def test_more_than_the_bus_takes_at_once_is_refused(aws: Aws) -> None:
+    detail = json.dumps({"long": "x" * 256 * 1024})
+
+    with pytest.raises(ClientError, match="over the limit"):
+        aws("events").put_events(Entries=[{"Source": "shop", "DetailType": "Order", "Detail": detail}])
+
+
+def test_a_role_puts_events_in_no_other_name_than_it_is_granted(
+    sandbox: Sandbox, aws: Aws, role: str, name: str
+) -> None:
+    # given
+    bus = "arn:aws:events:us-east-1:123456789012:event-bus/default"
+    grant(aws, role, "events:PutEvents", bus, {"StringEquals": {"events:source": "shop"}})
+    events = client("events", sandbox.environment_as(role, "alice"))
+    entry = {"DetailType": "Order", "Detail": "{}"}
+
+    # then
+    assert events.put_events(Entries=[{"Source": "shop", **entry}])["FailedEntryCount"] == 0
+    for others in ([{"Source": "bank", **entry}], [{"Source": "shop", **entry}, {"Source": "bank", **entry}]):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            events.put_events(Entries=others)
+    elsewhere = {"Source": "shop", "EventBusName": "another", **entry}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        events.put_events(Entries=[elsewhere])
 
 
 def test_the_aws_cli_acts_as_a_role(sandbox: Sandbox, aws: Aws, role: str, name: str) -> None:

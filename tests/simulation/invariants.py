@@ -24,7 +24,10 @@ demanded after a person has changed the ledger stands in `tampering.py`.
 * **L1** No deployment begins that has not seen the release tag on its digest. Every push ends: whoever has
   handled an event leaves it on record, and when the world is quiet nothing is open, and what the release tag
   points at is live, or has ended otherwise while nothing was held.
-* **L2** Every end is told at least once. An alarm of the service is told, or kept as a dead letter.
+* **L2** Every end is told at least once, by mail, in the chat and on the event bus. A try tells it wherever
+  it still has to be told, unless that fails there: one channel's failure keeps it from no other. What is
+  forgotten has been told everywhere; what was told once, and is known to be, is not told again. An
+  alarm of the service is told, or kept as a dead letter.
 * **Fair** A healthy image is turned away or round only for a cause that the world had: AWS refused, something
   took longer than allowed, a person changed what it is about.
 * **Once** A command's request is followed once, however often it comes.
@@ -34,11 +37,13 @@ demanded after a person has changed the ledger stands in `tampering.py`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deployer.model import Deployment, Limits, Phase, Source, UpdateStatus
+from deployer.controller import RESERVE_SECONDS
+from deployer.model import Channel, Deployment, Limits, Notice, Phase, Source, UpdateStatus
 from deployer.rollout import ASKED, ENDED
 from tests.fakes import START, image
 from tests.simulation.record import NEVER, WELL, Call, End, Record
@@ -253,6 +258,42 @@ def _a_rollback_holds(record: Record, call: Call, answer: Any) -> Broken:
         yield f"{wish.id} takes users back, and nothing is held"
 
 
+# -- what is told
+
+
+def _a_try_tells_everywhere_it_can(record: Record, call: Call, answer: Any) -> Broken:
+    """L2."""
+    notice: Notice = call.args[0]
+    failed = {channel for channel, _ in notice.errors}
+    for channel in Channel:
+        told = notice.deployment.id in record.told[channel]
+        if channel in notice.done and not told:
+            yield f"the end of {notice.deployment.id} counts as told by {channel}, and was not"
+        out_of_time = call.invocation.ends - record.now < RESERVE_SECONDS
+        if channel not in notice.done and channel not in failed and not out_of_time:
+            yield f"a try to tell of {notice.deployment.id} passed over {channel}"
+
+
+def _what_is_forgotten_was_told(record: Record, call: Call, answer: Any) -> Broken:
+    """L2."""
+    notice: Notice = call.args[0]
+    for channel, told in record.told.items():
+        if notice.deployment.id not in told | record.not_to_tell:
+            yield f"the end of {notice.deployment.id} is forgotten, and was not told by {channel}"
+
+
+def _what_was_told_is_not_told_again(channel: Channel) -> Callable[[Record, Call, Any], Broken]:
+    def rule(record: Record, call: Call, answer: Any) -> Broken:
+        """L2."""
+        told = call.args[0]
+        about = json.loads(told.detail)["deployment"] if channel is Channel.EVENT else told.thread
+        known = None if call.invocation.alarm else record.known_told.get((about, channel))
+        if known is not None and known < record.looked.get(call.invocation.name, 0):
+            yield f"the end of {about} is told by {channel} again"
+
+    return rule
+
+
 # -- leases and revisions
 
 
@@ -345,8 +386,9 @@ def _nothing_is_open(record: Record) -> Broken:
 def _all_is_told(record: Record) -> Broken:
     """L2."""
     for deployment in record.ended:
-        if deployment not in record.told | record.not_to_tell:
-            yield f"nobody was told of the end of {deployment}"
+        for channel, told in record.told.items():
+            if deployment not in told | record.not_to_tell:
+                yield f"nobody was told of the end of {deployment} by {channel}"
     for notice in record.book.notices:
         yield f"the notice of {notice.deployment.id} waits for ever"
 
@@ -478,6 +520,11 @@ RULES: dict[str, tuple[tuple[str, Rule], ...]] = {
     "hold": (("Once", _followed_once),),
     "resume": (("Once", _followed_once),),
     "abort": (("Once", _followed_once),),
+    "unsent": (("L2", _a_try_tells_everywhere_it_can),),
+    "sent": (("L2", _what_is_forgotten_was_told),),
+    "send": (("L2", _what_was_told_is_not_told_again(Channel.MAIL)),),
+    "chat": (("L2", _what_was_told_is_not_told_again(Channel.CHAT)),),
+    "announce": (("L2", _what_was_told_is_not_told_again(Channel.EVENT)),),
     "acquire": (("S5", _a_lease_changes_hands_fairly),),
     "release": (("S5", _only_its_holder_gives_a_lease_back),),
 }

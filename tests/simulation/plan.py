@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from deployer.ports import Function, Ledger, Notifier, Registry
+from deployer.model import Channel
+from deployer.ports import Announcer, Function, Ledger, Notifier, Registry
 
 # How an image behaves once it is pushed. `world.py` makes the function behave so.
 HEALTHY = "healthy"
@@ -42,7 +43,7 @@ FAULTS = {
 _SECONDS = {"killed on the way": (0.5, 8), "slow": (1, 80), "slow to answer": (1, 80), "frozen": (5, 420)}
 
 # The calls that may go wrong: every one that the deployer can make, and those that users notice more often.
-_PORTS = (Function, Registry, Ledger, Notifier)
+_PORTS = (Function, Registry, Ledger, Notifier, Announcer)
 _OFTEN = {
     "update_code": 4,
     "publish": 4,
@@ -93,6 +94,9 @@ TAMPERINGS = {
     "writes what cannot be read": 4,
 }
 
+# What cannot be told there for a while.
+BREAKS = {f"{channel} breaks": channel for channel in Channel}
+
 
 @dataclass(frozen=True)
 class Stimulus:
@@ -100,7 +104,7 @@ class Stimulus:
 
     name: str
     at: float
-    does: str  # "push", "event", "alarm", "notifier breaks", or one of COMMANDS, HANDS or TAMPERINGS
+    does: str  # "push", "event", "alarm", one of COMMANDS, of HANDS, of TAMPERINGS or of BREAKS
     image: str = ""
     id: str = ""  # of an event: EventBridge's; the same when it is delivered again
     request: str = ""  # of an invocation: Lambda's id; the same when Lambda delivers it twice
@@ -148,8 +152,9 @@ def draw(seed: int) -> Plan:
         what = _chosen(rng, HANDS)
         stimuli.append(Stimulus(f"hand: {what}", rng.uniform(0.2, at + 8), what, _known(rng, images)))
     if rng.random() < 0.15:
-        begins = rng.uniform(0, at)
-        stimuli.append(Stimulus("notifier", begins, "notifier breaks", until=begins + rng.uniform(5, 200)))
+        for what in rng.sample(list(BREAKS), rng.choice((1, 1, 2, 3))):
+            begins = rng.uniform(0, at)
+            stimuli.append(Stimulus(f"break: {what}", begins, what, until=begins + rng.uniform(5, 200)))
     plan = Plan(
         seed=seed,
         stimuli=(),

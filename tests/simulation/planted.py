@@ -208,6 +208,24 @@ BUGS = (
         "self.book = replace(self.book, open=(*self.book.open, deployment))",
     ),
     _bug(
+        "a channel that fails keeps the end from the others",
+        CONTROLLER,
+        "                    done.add(channel)\n            else:",
+        "                    done.add(channel)\n                break\n            else:",
+    ),
+    _bug(
+        "what was told by mail counts as told everywhere",
+        CONTROLLER,
+        "        if not after.owed:\n",
+        "        if Channel.MAIL in after.done:\n",
+    ),
+    _bug(
+        "where it was told already is not remembered",
+        WORLD,
+        "            done = known.done | notice.done\n",
+        "            done = known.done\n",
+    ),
+    _bug(
         "a command that comes again is followed again",
         WORLD,
         "if command.asked.request in self.commands:",

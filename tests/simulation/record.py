@@ -3,10 +3,11 @@ deployer says of itself."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deployer.model import Book, Command, Deployment, Image, Phase, Source
+from deployer.model import Book, Channel, Command, Deployment, Image, Phase, Source
 from deployer.ports import Answer, Lease
 from deployer.rollout import ENDED, underway
 from deployer.smoke import Check, judge
@@ -112,7 +113,8 @@ class Record:
         # Deployments
         self.begun: dict[str, Begun] = {}
         self.ended: dict[str, End] = {}
-        self.told: set[str] = set()
+        self.told: dict[Channel, set[str]] = {channel: set() for channel in Channel}  # of which ends
+        self.known_told: dict[tuple[str, Channel], float] = {}  # of an end, where: since when it is on record
         self.rung: set[str] = set()  # requests of alarms that people were told of
         self.given_up: set[str] = set()  # requests that Lambda tries no more: dead letters
         self.followed: set[str] = set()  # requests of commands
@@ -226,9 +228,23 @@ class Record:
                 self._noted(call.args[0])
             case "send" if who.alarm:
                 self.rung.add(who.holder)
-            case "send":
-                self.told.add(call.args[0].thread)
+            case "chat" if who.alarm:
+                pass
+            case "unsent" | "send" | "chat" | "announce":
+                self._told(call.name, call.args[0])
         self.look()
+
+    def _told(self, name: str, about: Any) -> None:
+        match name:
+            case "unsent":
+                for channel in about.done:
+                    self.known_told.setdefault((about.deployment.id, channel), self.now)
+            case "send":
+                self.told[Channel.MAIL].add(about.thread)
+            case "chat":
+                self.told[Channel.CHAT].add(about.thread)
+            case "announce":
+                self.told[Channel.EVENT].add(json.loads(about.detail)["deployment"])
 
     def _changed(self, name: str, who: Invocation) -> None:
         if name == "update_code":
@@ -245,7 +261,9 @@ class Record:
         self.taken_out.discard(deployment.id)
         self.begun.pop(deployment.id, None)
         self.ended.pop(deployment.id, None)
-        self.told.discard(deployment.id)
+        for channel, told in self.told.items():
+            told.discard(deployment.id)
+            self.known_told.pop((deployment.id, channel), None)
         if not any(abort.deployment == deployment.id for abort in self.ledger.book.aborts):
             self.aborted.pop(deployment.id, None)
 

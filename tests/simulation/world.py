@@ -29,6 +29,7 @@ from deployer.model import (
     ArtifactKind,
     Asked,
     Book,
+    Channel,
     Configuration,
     Deployment,
     Image,
@@ -45,11 +46,13 @@ from deployer.smoke import Check
 from tests.fakes import (
     CLOCK_SKEW,
     HEALTHY,
+    PLACE,
     PLACEHOLDER,
     REPOSITORY,
     START,
     TAG,
     UNHEALTHY,
+    FakeAnnouncer,
     FakeClock,
     FakeFunction,
     FakeNotifier,
@@ -58,7 +61,7 @@ from tests.fakes import (
 )
 from tests.simulation import invariants
 from tests.simulation.invariants import Violation
-from tests.simulation.plan import Fault, Plan, Stimulus
+from tests.simulation.plan import BREAKS, Fault, Plan, Stimulus
 from tests.simulation.record import READS, Call, Record
 from tests.simulation.tampering import TAMPERINGS, Table
 
@@ -118,12 +121,17 @@ class BrokenMail(OSError):
 
 
 class Mail(FakeNotifier):
-    """People's mail; when it is broken, it raises what nobody has thought of."""
+    """People's mail, and their chat; what is broken raises what nobody has thought of."""
 
     def send(self, message: Message) -> None:
         if self.broken:
             raise BrokenMail("the mail is broken")
         super().send(message)
+
+    def chat(self, message: Message) -> None:
+        if self.chat_is_broken:
+            raise RuntimeError("the chat is broken")
+        super().chat(message)
 
 
 class Door:
@@ -183,6 +191,7 @@ class Invocation:
             door(world.registry),
             door(world.ledger),
             door(world.notifier),
+            door(world.announcer),
             OwnTime(self),
         )
         journal = Listening(self) if world.tell else Journal()
@@ -314,8 +323,16 @@ class World:
         self.function = FakeFunction(self.clock, self.registry)
         self.ledger = Table()
         self.notifier = Mail()
+        self.announcer = FakeAnnouncer()
         self.service = Service(
-            "shuking-prod", "deployer", REPOSITORY, TAG, _CHECKS, frozenset({PLACEHOLDER.digest}), LIMITS
+            "shuking-prod",
+            "deployer",
+            REPOSITORY,
+            TAG,
+            _CHECKS,
+            frozenset({PLACEHOLDER.digest}),
+            LIMITS,
+            PLACE,
         )
         self.faults: dict[str, dict[tuple[str, int], Fault]] = {}
         for fault in plan.faults:
@@ -620,12 +637,21 @@ def _push(world: World, stimulus: Stimulus) -> None:
     world.registry.put(image(stimulus.image), _UNFIT.get(world.plan.images.get(stimulus.image, "")))
 
 
-def _notifier_breaks(world: World, stimulus: Stimulus) -> None:
-    def mend() -> None:
-        world.notifier.broken = False
+def _breaks(channel: Channel) -> Callable[[World, Stimulus], None]:
+    def works(world: World, does: bool) -> None:
+        match channel:
+            case Channel.MAIL:
+                world.notifier.broken = not does
+            case Channel.CHAT:
+                world.notifier.chat_is_broken = not does
+            case Channel.EVENT:
+                world.announcer.broken = not does
 
-    world.notifier.broken = True
-    world.at(stimulus.until, mend)
+    def deed(world: World, stimulus: Stimulus) -> None:
+        works(world, False)
+        world.at(stimulus.until, partial(works, world, True))
+
+    return deed
 
 
 def _moves_live_back(world: World, stimulus: Stimulus) -> None:
@@ -685,7 +711,7 @@ def _writes_what_cannot_be_read(world: World, stimulus: Stimulus) -> None:
 
 DEEDS: dict[str, Callable[[World, Stimulus], None]] = {
     "push": _push,
-    "notifier breaks": _notifier_breaks,
+    **{what: _breaks(channel) for what, channel in BREAKS.items()},
     "moves live back": _moves_live_back,
     "updates $LATEST": _updates_latest,
     "deletes an image": _deletes_an_image,

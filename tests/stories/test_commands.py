@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from dataclasses import replace
 from datetime import timedelta
@@ -206,21 +205,22 @@ def test_a_rollback_that_fails_tells_how_a_fix_gets_through() -> None:
 
     world.rollback()
 
-    assert "resume, for deployments are held" in world.notifier.sent[-1][1]
-    assert '"command": "resume"' in world.notifier.sent[-1][1]
+    assert "resume, for deployments are held" in world.mail
+    assert " eu-west-1 resume\n" in world.mail
 
 
 def test_the_rollback_in_an_alarms_message_takes_users_back_once_however_often_it_is_pasted() -> None:
     # given
     world = released("first", "second", "third")
     world.ring("shuking-prod-errors")
-    [line] = [line for line in world.notifier.sent[-1][1].splitlines() if '"rollback"' in line]
-    told = json.loads(shlex.split(line)[1])
+    [line] = [line for line in world.mail.splitlines() if " rollback --reason " in line]
+    words = shlex.split(line)
+    told = {word.removeprefix("--"): words[place + 1] for place, word in enumerate(words[:-1])}
 
     # when: two people do what they are told
     for by in ("alice", "bob"):
         world.clock.new_invocation()
-        world.controller().rollback(Asked(told["request"], by, told["because"]), None)
+        world.controller().rollback(Asked(told["request"], by, told["reason"]), None)
 
     # then
     assert world.function.live_image == image("second")
@@ -375,7 +375,7 @@ def test_after_three_reverts_in_a_row_deployments_hold_themselves_and_say_so() -
     assert world.ledger.book.hold
     assert world.ledger.book.hold.by == "the circuit breaker"
     assert "Deployments hold themselves now" in world.notifier.sent[-1][1]
-    assert '"command": "resume"' in world.notifier.sent[-1][1]
+    assert " eu-west-1 resume\n" in world.mail
     rejected = world.push("good")
     assert rejected.phase is Phase.REJECTED
     assert "held by the circuit breaker (3 deployments in a row did not stay" in rejected.because

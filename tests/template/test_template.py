@@ -14,6 +14,7 @@ import pytest
 from moto.events.models import EventPattern
 
 from deployer import placeholder, settings
+from deployer.announcement import SOURCE
 from sandbox.cloudformation import stack
 from sandbox.cloudformation.template import TemplateError, parameter_values
 
@@ -189,11 +190,23 @@ def test_every_other_grant_is_on_something_of_this_stack() -> None:
             if resource == "*":
                 continue
             told = named(resource)
+            if told.endswith(":event-bus/default"):
+                continue  # the account's, and every entry's source is ours; see below
             of_the_stack = told.split(".")[0] in {*template()["Resources"], "ConnectionArn"}
             ours = "${ServiceName}" in told or "stack/${AWS::StackName}/" in told
             assert of_the_stack or ours, (owner, each["Sid"], told)
             assert told.count("*") <= 1, (owner, each["Sid"], told)
             assert not told.endswith("/*") or "stack/${AWS::StackName}/*" in told, (owner, each["Sid"], told)
+
+
+def test_events_are_put_on_the_accounts_bus_in_the_deployers_name_only() -> None:
+    [(owner, grant)] = [
+        (owner, each) for owner, each in statements() if "events:PutEvents" in as_list(each["Action"])
+    ]
+
+    assert owner == "DeployerRole"
+    assert grant["Condition"] == {"StringEquals": {"events:source": SOURCE}}
+    assert as_list(grant["Action"]) == ["events:PutEvents"]
 
 
 def test_functions_have_roles_of_their_own_and_no_policy_of_sams_making() -> None:
@@ -457,6 +470,7 @@ def environment(function: str) -> Watched:
         "Deployer.Arn": f"arn:aws:lambda:eu-west-1:123456789012:function:{values['ServiceName']}-deployer",
         "Topic": "arn:aws:sns:eu-west-1:123456789012:shuking-Topic-1",
         "ChatTopic": "arn:aws:sns:eu-west-1:123456789012:shuking-ChatTopic-1",
+        "${AWS::StackName}": "shuking",
         "${ServiceName}-deployer": f"{values['ServiceName']}-deployer",
         "${ServiceName}-dashboard": f"{values['ServiceName']}-dashboard",
     }

@@ -15,6 +15,7 @@ from deployer.events import (
     AbortAsked,
     AlarmRang,
     BadCommand,
+    CheckAsked,
     DeployAsked,
     HoldAsked,
     Ignored,
@@ -212,7 +213,7 @@ def test_why_is_not_asked_where_it_is_plain() -> None:
     [
         (
             {"command": "destroy"},
-            "unknown command 'destroy'; known are hold, resume, abort, rollback, deploy, retry$",
+            "unknown command 'destroy'; known are hold, resume, abort, rollback, deploy, retry, check$",
         ),
         ({"command": ["hold"]}, "unknown command"),
         ({"command": "hold", "because": "x"}, 'the command needs "by", a text: who does this'),
@@ -228,6 +229,9 @@ def test_why_is_not_asked_where_it_is_plain() -> None:
         ({"command": "rollback", "by": "a", "because": "b", "to": "sha256:7"}, "not an image digest"),
         ({"command": "rollback", "by": "a", "because": "b", "too": "7"}, "takes no 'too'; it takes because"),
         ({"command": "abort", "by": "a", "because": "b", "deployment": "x y"}, '"deployment" is an id'),
+        ({"command": "check", "version": "live"}, '"version" is the number of a version, not .live.'),
+        ({"command": "check", "version": 7}, '"version" is the number of a version, not 7'),
+        ({"command": "check", "because": "b"}, "check takes no 'because'; it takes by, request, version"),
         ({"command": "hold", "by": "a", "because": "b", "request": 7}, '"request" is an id'),
         ({"command": "hold", "by": "a", "because": "b", "request": ""}, '"request" is an id'),
     ],
@@ -247,6 +251,21 @@ def test_what_a_person_writes_is_bounded() -> None:
     meaning = read({"command": "hold", "by": "a" * 10_000, "because": "b" * 10_000})
 
     assert meaning == HoldAsked(Asked("request-1", "a" * 200, "b" * 200))
+
+
+def test_a_check_is_of_what_is_live_or_of_a_version() -> None:
+    assert read({"command": "check"}) == CheckAsked(None, None)
+    assert read({"command": "check", "version": "7", "by": "alice"}) == CheckAsked("7", "alice")
+
+
+def test_an_arn_is_kept_whole_and_what_only_begins_like_one_is_not() -> None:
+    arn = "arn:aws:iam::123456789012:user/" + "path/" * 100 + "alice"
+
+    assert read({"command": "resume", "by": arn}) == ResumeAsked(Asked("request-1", arn, ""))
+    for other in ("arn:" + "a" * 641, "arn:aws: with spaces " + "a" * 300, f"{arn}\n"):
+        meaning = read({"command": "resume", "by": other})
+        assert isinstance(meaning, ResumeAsked)
+        assert len(meaning.asked.by) == 200
 
 
 def from_form(all_fields: object, **command: object) -> dict[str, object]:

@@ -150,7 +150,7 @@ def test_a_bad_end_is_told_with_why_and_what_to_do_and_without_the_timeline_agai
     assert told.startswith("shuking-prod: release sha256:")
     assert "was reverted: GET /health answered 503" in told
     assert "Users stayed on version" in told
-    assert '"command": "retry"' in told
+    assert f"deployer retry {reverted.image.digest} --reason" in told
     assert "Timeline" not in told
 
 

@@ -12,8 +12,12 @@ import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from deployer import handler
-from deployer.events import Unreadable
+from deployer.events import CheckAsked, Unreadable
+from deployer.model import Phase
+from deployer.ports import Answer
 from deployer.settings import BadSettings
+from deployer.smoke import INVOCATION_SECONDS
+from tests.fakes import UNHEALTHY, World, image
 from tests.unit.test_settings import GOOD
 
 PUSH: dict[str, Any] = json.loads(
@@ -107,6 +111,63 @@ def test_what_is_not_protected_is_counted_under_the_name_that_the_alarm_watches(
     logged = lines()
     assert "LiveUnprotected" in counted(logged)
     assert any(line.get("error") == "PutImage" for line in logged)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """Where version 2 is live and well."""
+    world = World()
+    world.push("first")
+    world.clock.new_invocation()
+    yield world
+    handler.metrics.clear_metrics()
+
+
+def check(world: World, version: str | None = None) -> dict[str, Any]:
+    return handler._check(CheckAsked(version, "alice"), world.controller())
+
+
+def test_a_check_of_what_is_live_says_what_it_is_and_how_it_answered(world: World) -> None:
+    answer = check(world)
+
+    [result] = answer["results"]
+    assert (answer["version"], answer["image"]["digest"]) == ("2", image("first").digest)
+    assert (answer["healthy"], result["name"], answer["not_run"]) == (True, "GET /health", [])
+    assert json.loads(json.dumps(answer)) == answer
+
+
+def test_a_check_of_a_version_asks_that_version_and_writes_nothing(world: World) -> None:
+    world.answers("bad", Answer(b'{"statusCode": 503}', None, "https://me:pass@db/x died", ""))
+    assert world.push("bad").phase is Phase.REVERTED
+    world.clock.new_invocation()
+    before = world.ledger.book, list(world.function.calls)
+
+    answer = check(world, "3")
+
+    assert (answer["version"], answer["healthy"]) == ("3", False)
+    assert answer["results"][0]["actual"].startswith("503 after")
+    assert answer["log_tail"] == "https://…@db/x died"
+    assert (world.ledger.book, world.function.calls) == before
+
+
+@pytest.mark.parametrize(
+    ("version", "because"),
+    [("99", "no verdict: GetFunction: ResourceNotFoundException"), (None, "too little of Lambda's time")],
+)
+def test_a_check_that_comes_to_no_verdict_says_why(world: World, version: str | None, because: str) -> None:
+    world.clock.sleep(world.clock.remaining() - INVOCATION_SECONDS - 5)
+
+    assert because in check(world, version)["error"]
+
+
+def test_a_check_of_what_is_live_is_no_verdict_when_live_moves_meanwhile(world: World) -> None:
+    def moves() -> Answer:
+        world.function.alias = "1"
+        return UNHEALTHY
+
+    world.function.answers[image("first")] = moves
+
+    assert "version 1 answered instead of 2. Nothing was changed" in check(world)["error"]
 
 
 def test_a_button_on_the_dashboard_is_answered_so_that_a_person_can_read_it(lines: Lines) -> None:

@@ -51,6 +51,18 @@ def test_a_hold_is_named_by_its_request() -> None:
     )
 
 
+def test_whoever_the_ledger_knows_by_an_arn_is_told_by_a_name() -> None:
+    arn = "arn:aws:sts::123456789012:assumed-role/on-call/carol"
+    held = Book(hold=replace(HOLD, by=arn))
+    aborted = Command("abort", replace(ALICE, by=arn), NOW, deployment="id-9")
+    under_way = Book(open=(going(Phase.UPDATING),), aborts=(aborted,))
+
+    assert "held already, by carol (on-call) (incident 42);" in senseless(hold, ALICE, held, NOW)
+    assert senseless(abort, ALICE, under_way, NOW, None).startswith("carol (on-call) has aborted")
+    refused = senseless(deploy, ALICE, held, NOW, WANTED, Source.DEPLOY, passes=None, quarantine=None)
+    assert refused.startswith("deployments are held by carol (on-call) (incident 42)")
+
+
 def test_a_resume_waits_for_a_rollback() -> None:
     book = Book(hold=HOLD, open=(going(Phase.VERIFYING, Source.ROLLBACK, version="4"),))
 

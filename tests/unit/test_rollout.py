@@ -13,6 +13,7 @@ from deployer.model import (
     ArtifactKind,
     Asked,
     Book,
+    Channel,
     CheckResult,
     Command,
     Conclusion,
@@ -57,6 +58,7 @@ from deployer.rollout import (
     decide,
     doubled,
     due,
+    gives_up,
     marks_due,
     move,
     newer,
@@ -1108,6 +1110,17 @@ def test_a_message_is_due_at_once_and_then_when_its_time_has_come() -> None:
     assert due(Notice(deployment(Phase.STUCK)), NOW - timedelta(days=1))
     assert due(notice, NOW)
     assert not due(notice, NOW - timedelta(seconds=1))
+
+
+def test_people_are_owed_their_message_for_ever_and_the_others_for_a_day() -> None:
+    notice = Notice(replace(deployment(Phase.STUCK), timeline=(Moment(NOW, Phase.STUCK, "gone"),)), 20)
+    day = NOW + timedelta(days=1)
+
+    assert [channel for channel in Channel if gives_up(notice, channel, day)] == [
+        Channel.CHAT,
+        Channel.EVENT,
+    ]
+    assert not any(gives_up(notice, channel, day - timedelta(seconds=1)) for channel in Channel)
 
 
 def test_a_push_that_the_sweep_saw_first_is_covered() -> None:

@@ -16,6 +16,7 @@ GOOD = {
     "TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:people",
     "CHAT_TOPIC_ARN": "arn:aws:sns:eu-west-1:123456789012:chat",
     "PLACEHOLDER_DIGEST": "sha256:" + "0" * 64,
+    "STACK_NAME": "shuking",
 }
 
 
@@ -24,6 +25,15 @@ def test_the_repository_uri_says_account_and_name() -> None:
 
     assert settings.account == "123456789012"
     assert settings.repository == "team/shuking-lambda"
+
+
+@pytest.mark.parametrize(
+    ("partition", "region"), [("aws", "eu-west-1"), ("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")]
+)
+def test_the_topic_says_where_all_of_it_is(partition: str, region: str) -> None:
+    settings = read({**GOOD, "TOPIC_ARN": f"arn:{partition}:sns:{region}:123456789012:shuking-Topic-1"})
+
+    assert (settings.stack_name, settings.partition, settings.region) == ("shuking", partition, region)
 
 
 def test_without_checks_the_health_page_is_checked() -> None:
@@ -49,6 +59,7 @@ def test_everything_that_is_missing_is_named_at_once() -> None:
         ("REPOSITORY_URI", "docker.io/library/x", "REPOSITORY_URI is not the URI of an ECR repository"),
         ("CHECKS", "no", "CHECKS is not JSON"),
         ("PLACEHOLDER_DIGEST", "latest", "not an image digest"),
+        ("TOPIC_ARN", "arn:aws:sqs:eu-west-1:123456789012:people", "TOPIC_ARN is not the ARN of a topic"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: str, because: str) -> None:

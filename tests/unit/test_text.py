@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.text import discreet, line, shown
+from deployer.text import discreet, line, shown, who
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,22 @@ def test_of_a_value_only_the_beginning_is_looked_at() -> None:
     assert shown(deep) == "[[[...]]]"
     assert len(shown({"a" * 10**6: ["\x1b\u202e" * 10**6] * 10**6}, 80)) == 80
     assert shown("\x1b\u202e\ud800").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ("arn:aws:sts::123456789012:assumed-role/on-call/alice@example.com", "alice@example.com (on-call)"),
+        ("arn:aws-us-gov:iam::123456789012:user/team/ops/bob", "bob"),
+        ("arn:aws:sts::123456789012:federated-user/carol", "carol"),
+        ("arn:aws:iam::123456789012:root", "the root user of 123456789012"),
+        ("arn:aws:iam::123456789012:user/", "arn:aws:iam::123456789012:user/"),
+        ("arn:aws:sts::123456789012:assumed-role/alone", "arn:aws:sts::123456789012:assumed-role/alone"),
+        ("arn:aws:iam::123456789012:root/of", "arn:aws:iam::123456789012:root/of"),
+        ("arn:aws:sns:eu-west-1:123456789012:topic", "arn:aws:sns:eu-west-1:123456789012:topic"),
+        ("alice", "alice"),
+        (None, "somebody"),
+    ],
+)
+def test_whoever_gave_a_command_is_called_as_people_call_them(by: str | None, told: str) -> None:
+    assert who(by) == told

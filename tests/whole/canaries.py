@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
+from deployer.announcement import SOURCE
 from sandbox.account import Credentials
 from sandbox.waiting import until
 from tests.cli import stand_in_docker
@@ -137,6 +138,7 @@ class Outputs:
         self.terminal: list[str] = []
         self.custom_resource: list[str] = []
         self._queues = {topic: self._subscribe(team.outputs[topic]) for topic in ("TopicArn", "ChatTopicArn")}
+        self._bus = team.listens({"source": [SOURCE]})
         self._messages: dict[str, list[str]] = {}
 
     def _subscribe(self, topic: str) -> str:
@@ -202,6 +204,9 @@ class Outputs:
     def topic(self, output: str) -> list[str]:
         return self.received(self._queues[output])
 
+    def events(self) -> list[str]:
+        return self.received(self._bus)
+
     def ledger(self) -> list[str]:
         pages = self.team.sandbox.client("dynamodb").get_paginator("scan")
         found = pages.paginate(TableName=self.team.outputs["LedgerName"])
@@ -221,6 +226,11 @@ class Outputs:
         logs.create_log_stream(logGroupName=group, logStreamName=text[:40])
         event = {"timestamp": int(time.time() * 1000), "message": text}
         logs.put_log_events(logGroupName=group, logStreamName=text[:40], logEvents=[event])
+
+    def announce(self, text: str) -> None:
+        entry = {"Source": SOURCE, "DetailType": "Leak", "Detail": json.dumps({"deep": [{"er": text}]})}
+        self.team.sandbox.client("events").put_events(Entries=[entry])
+        until(lambda: any(text in event for event in self.events()), "the event")
 
     def publish(self, output: str, text: str) -> None:
         self.team.sandbox.client("sns").publish(TopicArn=self.team.outputs[output], Message=text)
@@ -257,6 +267,7 @@ CHANNELS: dict[str, tuple[Read, Leak]] = {
     "logs": (Outputs.logs, Outputs.log),
     "mail": (lambda out: out.topic("TopicArn"), lambda out, text: out.publish("TopicArn", text)),
     "chat": (lambda out: out.topic("ChatTopicArn"), lambda out, text: out.publish("ChatTopicArn", text)),
+    "events": (Outputs.events, Outputs.announce),
     "ledger": (Outputs.ledger, Outputs.put_item),
     "page": (Outputs.page, Outputs.show),
     "dead letters": (Outputs.dead_letters, Outputs.bury),

@@ -137,6 +137,26 @@ class Team:
             with error:
                 return Answer(error.code, dict(error.headers), error.read().decode())
 
+    # -- programs
+
+    def listens(self, pattern: object) -> str:
+        """The URL of a new queue that gets the events of the default bus that match from now on."""
+        sqs, events = self.sandbox.client("sqs"), self.sandbox.client("events")
+        name = f"{self.name}-{uuid.uuid4().hex[:10]}"
+        url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+        }
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [statement]})})
+        events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+        return url
+
     # -- people
 
     @property

@@ -85,7 +85,7 @@ def test_a_healthy_commit_goes_live_and_building_it_again_changes_nothing(
 
     assert build.succeeded, build.log
     assert where[0] == team.tags()[f"git-{commit(1)}"]
-    assert f"{team.function}: release {commit(1)}" in build.log
+    assert f"{team.function}: release {commit(1)[:12]} is live" in build.log
     assert "is live" in build.log
     assert [report.name for report in build.reports["service"]] == ["service.xml"]
     assert again.succeeded, again.log

@@ -232,6 +232,9 @@ def _commands(story: Story) -> None:
     outputs.invoke(team.outputs["DashboardFunctionName"], {"describe": True})
 
 
+WHY = ("--reason", "a canary", "--yes")
+
+
 def _command_line(story: Story) -> None:
     """Every verb, in both ways of telling; when it works, and when it does not."""
     outputs, home = story.outputs, story.outputs.home
@@ -251,7 +254,17 @@ def _command_line(story: Story) -> None:
                 ["checks", "--url", url, "--checks", json.dumps(CHECKS)],
                 ["checks", "--url", url, "--checks", json.dumps([{"headers": [HEADER]}])],
                 ["checks", "--url", f"http://me:{PASSWORD}@127.0.0.1:9", "--wait", "0"],
+                ["checks", "--version", "2"],
             ],
+            "rollback": [["rollback", "--to", "999", *WHY]],
+            "hold": [["hold", *WHY]],
+            "resume": [["resume", "--yes"]],
+            "retry": [["retry", digest, *WHY]],
+            "abort": [["abort", *WHY]],
+            "deploy": [["deploy", "f" * 64, *WHY]],
+            "watch": [["watch", "--timeout", "0"]],
+            "logs": [["logs"], ["logs", "--of", "deployer"]],
+            "completion": [["completion", "fish"]],
         }
         assert set(words) == set(VERBS), "a verb is missing here"
         for line in (each for lines in words.values() for each in lines):

@@ -11,7 +11,7 @@ from typing import Protocol
 import click
 
 from deployer import facts
-from deployer.commands.parts.standing import CLOCK_SKEW, EXIT_CODES, Outcome, Standing, stand
+from deployer.commands.parts.standing import CLOCK_SKEW, EXIT_CODES, Outcome, Standing, of, stand
 from deployer.commands.parts.target import Stack, plain, understood
 from deployer.message import compose
 from deployer.model import Book, Deployment, short
@@ -19,6 +19,7 @@ from deployer.ports import Clock, LookAgain
 from deployer.text import printable
 
 POLL_SECONDS = 1.0
+GOES_ON = "It goes on by itself; wait for it again."
 # Among so many of the last deployments the digest's own is looked for.
 RECENT = 50
 
@@ -40,7 +41,7 @@ def follow(
 
     What AWS does not answer now is asked again, and told when that begins.
     """
-    told = _Told(tell)
+    told = Told(tell)
     standing = Standing(Outcome.NEVER_SEEN)
     while True:
         try:
@@ -55,6 +56,37 @@ def follow(
         clock.sleep(POLL_SECONDS)
 
 
+class Finder(Protocol):
+    """What is read of `ports.Ledger` to follow one deployment."""
+
+    def find(self, deployment_id: str) -> Deployment | None:
+        """A deployment by its id, open or ended."""
+
+
+def follow_one(
+    ledger: Finder,
+    deployment_id: str,
+    clock: Clock,
+    tell: Callable[[str], None],
+    see: Callable[[Standing], None] | None = None,
+) -> Standing:
+    """The same for one deployment, by its id. `see`, in place of `tell`, is shown every look."""
+    show = see or Told(tell).moves
+    standing = Standing(Outcome.NEVER_SEEN)
+    while True:
+        try:
+            found = ledger.find(deployment_id)
+            standing = of(found) if found else replace(standing, trouble="")
+        except LookAgain as error:
+            if not standing.trouble:
+                tell(f"looking again: {plain(str(error))}")
+            standing = replace(standing, trouble=plain(str(error)))
+        show(standing)
+        if standing.ended or clock.remaining() <= 0:
+            return standing
+        clock.sleep(POLL_SECONDS)
+
+
 def _look(ledger: Ledger, digest: str, since: datetime) -> Standing:
     book = ledger.look()
     standing = stand(digest, since, book, ())
@@ -62,7 +94,7 @@ def _look(ledger: Ledger, digest: str, since: datetime) -> Standing:
     return standing if standing.deployment else stand(digest, since, book, ledger.history(RECENT))
 
 
-class _Told:
+class Told:
     """How much has been told of each deployment's timeline."""
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -114,14 +146,23 @@ def end(digest: str, since: datetime, standing: Standing, *, service: str, deplo
             "this stack's repository? If it was pushed earlier, say when with --since."
         )
     if standing.outcome is Outcome.GOING_ON:
-        return (
-            f"{service}: the deployment of {digest} has not ended yet: it is {deployment.phase} since "
-            f"{deployment.since:%H:%M:%S} UTC ({plain(deployment.because) or 'it waits for its turn'})."
-            f"{trouble} It goes on by itself; wait for it again."
-        )
-    # Without its last part, the timeline: that has been told move by move.
+        return f"{service}: the deployment of {digest} {going_on(deployment)}{trouble} {GOES_ON}"
+    return ended(deployment, service=service, deployer=deployer)
+
+
+def ended(deployment: Deployment, *, service: str, deployer: str) -> str:
+    """How a deployment ended, as its message says, for people who have been told of each move."""
+    # Without its last part, the timeline.
     body = compose(deployment, service=service, deployer=deployer).body
     return printable(body.strip().rpartition("\n\n")[0])
+
+
+def going_on(deployment: Deployment) -> str:
+    """Where a deployment is that has not ended, as the rest of a sentence."""
+    return (
+        f"has not ended yet: it is {deployment.phase} since {deployment.since:%H:%M:%S} UTC "
+        f"({plain(deployment.because) or 'it waits for its turn'})."
+    )
 
 
 def record(digest: str, standing: Standing) -> dict[str, object]:

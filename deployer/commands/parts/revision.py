@@ -1,13 +1,26 @@
-"""Which source a folder holds, by git."""
+"""Which source a folder holds, by git, and who builds it: what an image says of where it comes from."""
 
 from __future__ import annotations
 
+import getpass
+import os
+import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+from deployer.text import line
+
 _GIT_SECONDS = 30
+_WORD = 200  # bytes; the deployer keeps no more of a label
+# What a build on CI is called, from the first of these variables that is set; `CI` alone names no build.
+_BUILDS = {
+    "CODEBUILD_BUILD_ID": "CodeBuild {}",  # docs.aws.amazon.com/codebuild, "Environment variables"
+    "GITHUB_RUN_ID": "GitHub run {}",  # docs.github.com/actions, "Default environment variables"
+    "CI_JOB_ID": "GitLab job {}",  # docs.gitlab.com/ci/variables
+}
 
 
 def revision(folder: Path) -> str | None:
@@ -31,6 +44,25 @@ def source(folder: Path) -> str | None:
     except ValueError:
         return None
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def committed_at(folder: Path) -> str | None:
+    """When the commit that `folder` is checked out from was made, as ISO 8601; None if git does not know."""
+    return _git(folder, "show", "--no-patch", "--format=%cI", "HEAD") or None
+
+
+def built_by(folder: Path, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Who builds: the build on CI, or the person, by the name git has for them, or else by user and machine;
+    one short line. None if nobody can be named."""
+    for variable, words in _BUILDS.items():
+        if environment.get(variable):
+            return line(words.format(environment[variable]), _WORD)
+    name = _git(folder, "config", "user.name")
+    try:
+        found = name or f"{getpass.getuser()}@{platform.node()}"
+    except (OSError, KeyError):  # a user without a name, as in some containers
+        return None
+    return line(found, _WORD)
 
 
 def _git(folder: Path, *words: str) -> str | None:

@@ -78,5 +78,10 @@ def stand(digest: str, since: datetime, book: Book, history: Iterable[Deployment
     return Standing(Outcome.NEVER_SEEN)
 
 
+def of(deployment: Deployment) -> Standing:
+    """Where this deployment stands, and with it whoever waits for it."""
+    return Standing(_OUTCOMES.get(deployment.phase, Outcome.GOING_ON), deployment)
+
+
 def _newest(deployments: Iterable[Deployment]) -> Deployment:
     return max(deployments, key=lambda deployment: (deployment.requested_at, deployment.id))

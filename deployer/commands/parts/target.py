@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     import boto3
     import botocore.config
 
+    from deployer.aws.caller import Caller
+    from deployer.aws.deployer import DeployerFunction, LiveAlias
     from deployer.aws.images import EcrImages
     from deployer.aws.ledger import DynamoLedger
+    from deployer.aws.logs import LogGroup
     from deployer.aws.queue import SqsQueue
     from deployer.aws.registry import EcrRegistry
 
@@ -144,6 +147,32 @@ class Stack:
 
         return SqsQueue(self.session.client("sqs", config=_patience()), url)
 
+    def deployer(self) -> DeployerFunction:
+        """The function that takes commands. It is listened to until it has surely ended, and asked once."""
+        from deployer.aws.deployer import ANSWER_SECONDS, DeployerFunction
+
+        client = self.session.client("lambda", config=_patience(ANSWER_SECONDS, attempts=1))
+        return DeployerFunction(client, self.output("DeployerName"))
+
+    def live(self) -> LiveAlias:
+        """The alias that users are on."""
+        from deployer.aws.deployer import LiveAlias
+
+        client = self.session.client("lambda", config=_patience())
+        return LiveAlias(client, self.output("ServiceFunctionName"))
+
+    def caller(self) -> Caller:
+        """Whose credentials these are."""
+        from deployer.aws.caller import Caller
+
+        return Caller(self.session.client("sts", config=_patience()))
+
+    def log(self, function: str) -> LogGroup:
+        """What one of the stack's functions has printed."""
+        from deployer.aws.logs import LogGroup
+
+        return LogGroup(self.session.client("logs", config=_patience()), f"/aws/lambda/{function}")
+
     def hand_over(self, event: str) -> None:
         """Have the deployer take an event, JSON, as EventBridge hands it one: Lambda accepts it, and the
         deployer runs later. Raises `Unusable` when it is not accepted."""
@@ -201,12 +230,13 @@ class Stack:
         return base64.b64decode(given["authorizationToken"]).decode().partition(":")[2]
 
 
-def _patience() -> botocore.config.Config:
+def _patience(read_seconds: float = _READ_SECONDS, attempts: int = 3) -> botocore.config.Config:
     from botocore.config import Config
 
     return Config(
         connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 3},
+        read_timeout=read_seconds,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        tcp_keepalive=True,  # a NAT forgets a connection that is silent while the deployer works
         user_agent_extra="self-deploying-lambda",
     )
