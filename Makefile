@@ -124,6 +124,10 @@ reads: $(READY) ## what `deployer status` and its like ask AWS for, with 100 dep
 fuzz: $(READY) ## throw what atheris makes at every entry for SECONDS in all; DRAW=1 writes the figures down
 	@$(RUN) tests.fuzz --seconds $(SECONDS) $(if $(DRAW),--draw)
 
+.PHONY: bench
+bench: $(READY) ## how long the page takes to draw, and how large it is
+	@$(RUN) tests.bench
+
 .PHONY: mutate
 mutate: $(READY) ## break every decision in rollout.py and see a test notice (a minute)
 	@rm -rf mutants && mkdir -p .build && $(RUN) mutmut run >.build/mutmut.log 2>&1 || { tail -n 40 .build/mutmut.log; exit 1; }

@@ -237,6 +237,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "unreadable": _unreadable,
     "five-hundred": _crowd,
     "long": lambda: _words(LONG, "shuking-production-with-a-name-of-fifty-characters"),
+    "hostile": lambda: _words("'\"><img src=x onerror=alert(1)>&" * 100, "shuking-prod"),
     "right-to-left": lambda: _words("شحن الإصدار ٤٢ فشل: לא ניתן להתחבר למסד הנתונים", "shuking-prod"),
     "cjk": lambda: _words("릴리스 실패: データベースに接続できません。请检查网络连接。", "shuking-prod"),
 }
