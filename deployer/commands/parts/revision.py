@@ -34,11 +34,6 @@ def revision(folder: Path) -> str | None:
     return commit if changed == "" else f"{commit}-dirty"
 
 
-def committed_at(folder: Path) -> str | None:
-    """When the commit was made that `folder` is checked out from, in ISO 8601; None as for `revision`."""
-    return _git(folder, "show", "--no-patch", "--format=%cI", "HEAD") or None
-
-
 def source(folder: Path) -> str | None:
     """Where the checkout comes from, without a password that may be in it; None if git does not know."""
     url = _git(folder, "remote", "get-url", "origin")
