@@ -15,14 +15,20 @@ from typing import TYPE_CHECKING
 from tests.cli.conftest import ROOT, Books
 
 if TYPE_CHECKING:
+    from sandbox.server import Sandbox
     from tests.cli.conftest import Run
 
 
-def test_a_stack_without_the_dashboards_function_is_said_to_be_another(deployer: Run, books: Books) -> None:
-    done = deployer("dashboard")
+def test_a_stack_without_the_dashboards_function_is_said_to_be_another(
+    deployer: Run, sandbox: Sandbox
+) -> None:
+    topic = {"Resources": {"Topic": {"Type": "AWS::SNS::Topic"}}}
+    sandbox.client("cloudformation").create_stack(StackName="no-page", TemplateBody=json.dumps(topic))
+
+    done = deployer("--stack", "no-page", "dashboard")
 
     assert done.returncode == 2
-    assert f"the stack {books.stack} has no output DashboardFunctionName" in done.stderr
+    assert "the stack no-page has no output " in done.stderr
 
 
 def test_a_port_that_is_none_is_refused(deployer: Run) -> None:

@@ -124,7 +124,9 @@ def test_status_tells_what_is_under_way_waits_is_held_failed_and_was_not_deliver
     assert re.match(r"held by ana since .*: the database is moved \(hold hold-7\)", status["hold"])
     assert "was REVERTED" in status["last failure"]
     assert "GET /health answered 503" in status["last failure"]
-    assert status["messages"].startswith(f"of {failed.id}: not delivered yet after 1 try; tried again in")
+    assert status["messages"].startswith(
+        f"of {failed.id}: not delivered yet by mail, chat, event after 1 try; tried again in"
+    )
     assert {each["deployment"] for each in as_json["open"]} == {going.id, waiting.id}
     assert as_json["hold"]["id"] == "hold-7"
     assert as_json["last_failure"]["deployment"] == failed.id
@@ -205,7 +207,7 @@ def test_show_tells_the_whole_story(books: Books, deployer: Run) -> None:
     assert by_label["asked for"].endswith("by ana: a hotfix")
     assert by_label["warning"] == "mind the gap"
     assert by_label["hold"] == "it was allowed to pass the hold hold-1"
-    assert by_label["message"] == "not delivered yet; the next sweep tries"
+    assert by_label["message"] == "not delivered yet by mail, chat, event; the next sweep tries"
     assert re.search(r"GET /health +NO +2 +2\.1 s +200 +503 after 2\.1 s", done.stdout)
     assert "    first line\n    last line\n" in done.stdout
     assert re.search(r" 1\.0 s +UPDATING", done.stdout)

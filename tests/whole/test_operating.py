@@ -141,6 +141,7 @@ def on_call(account: tuple[Team, str, str], tmp_path: Path) -> Iterator[OnCall]:
         team.command({"command": "resume", "by": "the test"})
     if team.where()[0] != second:
         team.command({"command": "deploy", "digest": second, "by": "the test", "because": "as before"})
+    team.settled(second)
     good = team.succeeded(second)[0]
     person = OnCall(team, environment, good, {"DIGEST": good.image.digest})
     yield person
