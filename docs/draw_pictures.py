@@ -1,11 +1,12 @@
 """Draw the pictures in README.md: the page and a message, of one release that was reverted.
 
 `make pictures` runs it, and needs a Chromium. The release is one of tests/scenes.py; what is drawn of it is
-what the deployer itself would show and send.
+what the deployer itself would show and send. A test fails when they are not up to date.
 """
 
 from __future__ import annotations
 
+import hashlib
 import html
 import sys
 from pathlib import Path
@@ -56,15 +57,31 @@ def mail() -> str:
     )
 
 
-def picture(browser: Browser, body: str, ground: str, name: str) -> None:
-    """Draw it, as tall as it needs to be, without the table of the page."""
-    tab = browser.new_page(viewport={"width": WIDTH, "height": 400})
+def pictures() -> dict[str, str]:
+    """The document that each picture is of, by the picture's name."""
+    scene = SCENES[SCENE]()
+    bodies = {f"page-{theme}": (ground, draw(scene, theme, WIDTH)) for theme, ground in GROUND.items()}
+    bodies["message"] = ("#ffffff", mail())
     head = '<!doctype html><html lang="en"><meta charset="utf-8"><title>picture</title>'
-    tab.set_content(f'{head}<body style="margin:0;background:{ground}">{body}')
+    return {
+        name: f'{head}<body style="margin:0;background:{ground}">{body}'
+        for name, (ground, body) in bodies.items()
+    }
+
+
+def mark(document: str) -> str:
+    """What a picture of this document carries: its letters differ between machines, its words do not."""
+    return hashlib.sha256(document.encode()).hexdigest()
+
+
+def picture(browser: Browser, document: str) -> bytes:
+    """As tall as it needs to be, without the table of the page."""
+    tab = browser.new_page(viewport={"width": WIDTH, "height": 400})
+    tab.set_content(document)
     tall = tab.evaluate(HEIGHT)
     drawn = tab.screenshot(full_page=True, clip={"x": 0, "y": 0, "width": WIDTH, "height": tall})
-    (FOLDER / f"{name}.png").write_bytes(png.smaller(drawn))
     tab.close()
+    return png.smaller(drawn, mark(document))
 
 
 def main() -> int:
@@ -73,11 +90,9 @@ def main() -> int:
         print(chromium.NONE, file=sys.stderr)  # noqa: T201
         return 1
     FOLDER.mkdir(exist_ok=True)
-    scene = SCENES[SCENE]()
     with chromium.opened(*SWITCHES) as browser:
-        for theme, ground in GROUND.items():
-            picture(browser, draw(scene, theme, WIDTH), ground, f"page-{theme}")
-        picture(browser, mail(), "#ffffff", "message")
+        for name, document in pictures().items():
+            (FOLDER / f"{name}.png").write_bytes(picture(browser, document))
     return 0
 
 

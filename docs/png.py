@@ -13,11 +13,14 @@ from collections.abc import Iterator
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _COLOURS = 256
+_COMMENT = b"Comment\0"
 
 
-def smaller(picture: bytes) -> bytes:
-    """The same picture with a palette. Raises ValueError for another kind of PNG than Chromium writes: 8 bits
-    a colour, no interlacing."""
+def smaller(picture: bytes, comment: str) -> bytes:
+    """The same picture with a palette, and a `comment` in ASCII that nobody sees.
+
+    Raises ValueError for another kind of PNG than Chromium writes: 8 bits a colour, no interlacing.
+    """
     chunks = list(_chunks(picture))
     width, height, depth, kind, _, _, interlaced = struct.unpack(">IIBBBBB", chunks[0][1])
     if depth != 8 or kind not in (2, 6) or interlaced:
@@ -37,10 +40,17 @@ def smaller(picture: bytes) -> bytes:
         (
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
             _chunk(b"PLTE", bytes(part for colour in palette for part in colour)),
+            _chunk(b"tEXt", _COMMENT + comment.encode("ascii")),
             _chunk(b"IDAT", zlib.compress(lines, 9)),
             _chunk(b"IEND", b""),
         )
     )
+
+
+def comment(picture: bytes) -> str:
+    """The one that `smaller` was given; empty if there is none."""
+    found = (body for name, body in _chunks(picture) if name == b"tEXt" and body.startswith(_COMMENT))
+    return next(found, _COMMENT).removeprefix(_COMMENT).decode("ascii")
 
 
 def _apart(one: tuple[int, ...], other: tuple[int, ...]) -> int:
