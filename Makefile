@@ -120,9 +120,17 @@ kills: $(READY) ## kill the real deployer at each of its calls to AWS, and see t
 burst: $(READY) ## push 200 releases in a few seconds, and see where each of them ended
 	@$(RUN) tests.kills.burst
 
+.PHONY: reads
+reads: $(READY) ## what `deployer status` and its like ask AWS for, with 100 deployments and with 10,000
+	@$(RUN) tests.whole.reading_costs
+
 .PHONY: fuzz
 fuzz: $(READY) ## throw what atheris makes at every entry for SECONDS in all; DRAW=1 writes the figures down
 	@$(RUN) tests.fuzz --seconds $(SECONDS) $(if $(DRAW),--draw)
+
+.PHONY: bench
+bench: $(READY) ## how long the page takes to draw, and how large it is
+	@$(RUN) tests.bench
 
 .PHONY: mutate
 mutate: $(READY) ## break every decision in rollout.py and see a test notice (a minute)

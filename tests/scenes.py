@@ -247,6 +247,7 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "unreadable": _unreadable,
     "five-hundred": _crowd,
     "long": lambda: worded(LONG, "shuking-production-with-a-name-of-fifty-characters"),
+    "hostile": lambda: worded("'\"><img src=x onerror=alert(1)>&" * 100, "shuking-prod"),
     "right-to-left": lambda: worded("شحن الإصدار ٤٢ فشل: לא ניתן להתחבר למסד הנתונים", "shuking-prod"),
     "cjk": lambda: worded("릴리스 실패: データベースに接続できません。请检查网络连接。", "shuking-prod"),
 }

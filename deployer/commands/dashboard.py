@@ -69,14 +69,9 @@ def _doors(stack: Stack) -> Doors:
     """The two functions, invoked with the person's own credentials."""
     from botocore.config import Config
 
-    from deployer.aws.caller import Caller
-    from deployer.aws.deployer import ANSWER_SECONDS, DeployerFunction, Died
+    from deployer.aws.deployer import DeployerFunction, Died
     from deployer.commands.parts.console.server import Doors
     from deployer.commands.parts.target import plain
-
-    def function(name: str, seconds: float) -> DeployerFunction:
-        patience = Config(connect_timeout=5, read_timeout=seconds, retries={"total_max_attempts": 1})
-        return DeployerFunction(stack.session.client("lambda", config=patience), name)
 
     def asked(doing: str, door: DeployerFunction, event: Mapping[str, object]) -> object:
         with understood(doing):
@@ -85,10 +80,13 @@ def _doors(stack: Stack) -> Doors:
             except Died as error:
                 raise Unusable(f"{doing}: it died: {plain(str(error))}") from error
 
-    page = function(stack.output("DashboardFunctionName"), _LOOK_SECONDS)
-    deployer = function(stack.output("DeployerName"), ANSWER_SECONDS)
+    patience = Config(connect_timeout=5, read_timeout=_LOOK_SECONDS, retries={"total_max_attempts": 2})
+    page = DeployerFunction(
+        stack.session.client("lambda", config=patience), stack.output("DashboardFunctionName")
+    )
+    deployer = stack.deployer()
     with understood("asking AWS who you are"):
-        by = Caller(stack.session.client("sts")).arn()
+        by = stack.caller().arn()
     return Doors(
         look=lambda event: asked("asking the dashboard's function", page, event),
         act=lambda event: asked("commanding the deployer", deployer, event),

@@ -10,8 +10,7 @@ from itertools import pairwise
 import click
 
 from deployer import facts
-from deployer.commands.parts import options, telling
-from deployer.commands.parts.delivery import words
+from deployer.commands.parts import delivery, options, telling
 from deployer.commands.parts.situation import release
 from deployer.commands.parts.target import Target, Unusable, plain, understood
 from deployer.commands.parts.times import ago, at, lasts
@@ -61,11 +60,7 @@ def show(ctx: click.Context, beginning: str | None, as_json: bool) -> None:
     deployment = _one({each.id: each for each in found}, beginning)
     notice = next((each for each in book.notices if each.deployment.id == deployment.id), None)
     if as_json:
-        message = (
-            {"tries": notice.tries, "again_at": notice.again_at.isoformat() if notice.again_at else None}
-            if notice
-            else None
-        )
+        message = delivery.record(notice) if notice else None
         hold = facts.of_hold(book.hold) if _holds(deployment, book) else None
         told = {**facts.of_deployment(deployment), "undelivered": message, "hold_in_force": hold}
         click.echo(json.dumps(told))
@@ -174,7 +169,7 @@ def _held(deployment: Deployment, book: Book) -> Iterator[tuple[str, telling.Sho
 
 def _delivered(notice: Notice | None, now: datetime, *, ended: bool) -> telling.Shown:
     if notice:
-        return telling.Cell(words(notice, now), "care")
+        return telling.Cell(delivery.words(notice, now), "care")
     return "delivered" if ended else "comes when it has ended"
 
 

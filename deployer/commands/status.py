@@ -9,8 +9,7 @@ from datetime import UTC, datetime
 import click
 
 from deployer import facts, rollout
-from deployer.commands.parts import options, situation, telling
-from deployer.commands.parts.delivery import words
+from deployer.commands.parts import delivery, options, situation, telling
 from deployer.commands.parts.situation import release
 from deployer.commands.parts.target import Stack, Target, Unusable, plain, understood
 from deployer.commands.parts.times import ago, at, lasts
@@ -68,14 +67,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
             "open": [facts.of_deployment(each) for each in book.open],
             "hold": facts.of_hold(book.hold),
             "last_failure": facts.of_deployment(failure) if failure else None,
-            "undelivered": [
-                {
-                    "deployment": each.deployment.id,
-                    "tries": each.tries,
-                    "again_at": each.again_at.isoformat() if each.again_at else None,
-                }
-                for each in book.notices
-            ],
+            "undelivered": [delivery.record(each) for each in book.notices],
         }
         click.echo(json.dumps(told))
         return
@@ -156,6 +148,9 @@ def _messages(notices: Sequence[Notice], now: datetime) -> Iterator[tuple[str, t
     if not notices:
         yield "messages", telling.Cell("all delivered", "calm")
     for notice in notices[:_MOST]:
-        yield "messages", telling.Cell(f"of {plain(notice.deployment.id)}: {words(notice, now)}", "care")
+        yield (
+            "messages",
+            telling.Cell(f"of {plain(notice.deployment.id)}: {delivery.words(notice, now)}", "care"),
+        )
     if len(notices) > _MOST:
         yield "messages", f"and {len(notices) - _MOST} more"

@@ -124,8 +124,9 @@ def _tell(stack: Stack, standing: Standing, *, as_json: bool) -> None:
         click.echo(json.dumps({"outcome": standing.outcome, **told}))
     if deployment is None or (as_json and standing.outcome is Outcome.LIVE):
         return
-    names = {"service": stack.output("ServiceFunctionName"), "deployer": stack.output("DeployerName")}
+    service, deployer = stack.output("ServiceFunctionName"), stack.output("DeployerName")
     if standing.ended:
-        click.echo(ended(deployment, **names), err=as_json or standing.outcome is not Outcome.LIVE)
+        told_end = ended(deployment, service=service, deployer=deployer, place=stack.place())
+        click.echo(told_end, err=as_json or standing.outcome is not Outcome.LIVE)
     else:
         click.echo(f"deployment {plain(deployment.id)} {going_on(deployment)} {GOES_ON}", err=True)

@@ -21,6 +21,7 @@ from deployer.page.html import NOTHING, Html, element, foreign, text, void, word
 from deployer.page.marks import last_failure
 from deployer.page.sight import Sight
 from deployer.rollout import underway
+from deployer.text import who
 
 _BY, _BECAUSE = 700, 200  # characters, as events.py takes them: an ARN is long
 
@@ -161,5 +162,5 @@ def answer(said: object) -> Html:
 
 
 def _whose(before: str, between: str, hold: Mapping[str, object]) -> Html:
-    by, because = (foreign(str(hold.get(key, ""))) for key in ("by", "because"))
-    return element("p", words(before), by, words(between), because)
+    by, because = who(str(hold.get("by", ""))), str(hold.get("because", ""))
+    return element("p", words(before), foreign(by), words(between), foreign(because))

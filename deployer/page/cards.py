@@ -11,6 +11,7 @@ from deployer.page.marks import badge, word
 from deployer.page.parts import MOST, card, digest, more, muted, release, unread
 from deployer.page.sight import Sight
 from deployer.page.times import ago, lasts, stamp
+from deployer.text import who
 
 
 def trouble(problems: Sequence[str]) -> Iterator[Html]:
@@ -90,7 +91,7 @@ def _held(book: Book | None, now: datetime) -> Html:
     return card(
         "care",
         "Hold",
-        element("p", words("held by "), element("strong", foreign(hold.by, NAME))),
+        element("p", words("held by "), element("strong", foreign(who(hold.by), NAME))),
         element("p", foreign(hold.because)),
         muted(f"since {stamp(hold.since)} ({ago(hold.since, now)})"),
         part="hold",

@@ -12,6 +12,7 @@ from deployer.page.html import CELL, NAME, NOTHING, Html, element, foreign, text
 from deployer.page.marks import last_failure, outcome, tone, word
 from deployer.page.parts import MOST, card, digest, more, muted, release, unread
 from deployer.page.times import ago, lasts, stamp
+from deployer.text import who
 
 _LOG = 6_000
 _STEPS = 10
@@ -108,7 +109,7 @@ def _changed(deployment: Deployment) -> Html:
     rows += [(name, [foreign(said, CELL)]) for name, said in _labels(after)]
     if deployment.by:
         why = f": {deployment.why}" if deployment.why else ""
-        rows.append((f"{deployment.source.value} by", [foreign(f"{deployment.by}{why}", CELL)]))
+        rows.append((f"{deployment.source.value} by", [foreign(f"{who(deployment.by)}{why}", CELL)]))
     inner = [part for name, said in rows for part in (element("dt", words(name)), element("dd", *said))]
     return element("div", element("h3", words("What changed")), element("dl", *inner), of="pair")
 

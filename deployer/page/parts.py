@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deployer.model import Deployment, short
-from deployer.page.html import NAME, Html, element, foreign, words
+from deployer.page.html import Html, element, foreign, words
 
+_REVISION = 90  # bytes; forty are a whole commit
 MOST = 5  # open deployments, problems, failed checks ... that are told one by one
 
 
@@ -24,7 +25,7 @@ def muted(said: str) -> Html:
 def release(deployment: Deployment) -> Iterator[Html]:
     """What was to be deployed: its revision, if that is known, and its digest."""
     if deployment.revision:
-        yield element("strong", foreign(deployment.revision, NAME))
+        yield element("strong", foreign(deployment.revision, _REVISION))
         yield words(" ")
     yield digest(deployment.image.digest)
 

@@ -12,6 +12,7 @@ from deployer.page.marks import outcome
 from deployer.page.parts import muted, release
 from deployer.page.times import lasts, stamp
 from deployer.stats import Stats
+from deployer.text import who
 
 _UNKNOWN = "none"
 _COLUMNS = ("pushed", "outcome", "release", "push to end", "reason")
@@ -94,7 +95,7 @@ def history_table(
 
 
 def _row(deployment: Deployment) -> Html:
-    asked = f"{deployment.source.value} by {deployment.by}. " if deployment.by else ""
+    asked = f"{deployment.source.value} by {who(deployment.by)}. " if deployment.by else ""
     told = asked + ". ".join([reason(deployment), *(f"Note: {warning}" for warning in deployment.warnings)])
     quiet = "muted" if deployment.phase is Phase.SUCCEEDED and not deployment.warnings else ""
     return element(

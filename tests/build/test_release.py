@@ -12,12 +12,14 @@ import re
 import subprocess
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import cfnlint.decode  # type: ignore[import-untyped]  # it has no types
 import pytest
 import yaml
 
+from deployer.aws.registry import COMMITTED_LABEL
 from sandbox.server import Sandbox
 from tests.build import docker, runner
 from tests.build.checkout import ROOT, SOURCE, WORKFLOW, Checkout, commit
@@ -290,6 +292,16 @@ def test_who_wants_to_go_back_to_an_older_commit_says_so(project: Project) -> No
 
     assert back.succeeded, back.log
     assert project.tags()["latest"] == before
+
+
+def test_an_image_says_when_its_commit_was_made_for_lead_time_to_be_measured(project: Project) -> None:
+    older, _ = history(project)
+
+    built = project.codebuild(older)
+
+    assert built.succeeded, built.log
+    made_at = datetime.fromisoformat(project.labels("latest")[COMMITTED_LABEL])
+    assert timedelta() <= datetime.now(UTC) - made_at < timedelta(minutes=10)
 
 
 def test_a_builder_that_cannot_be_had_costs_the_cache_and_not_the_release(project: Project) -> None:

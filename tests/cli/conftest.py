@@ -121,6 +121,7 @@ def _template(name: str, mutability: str, **more: str) -> dict[str, Any]:
         "Platform": "linux/arm64",
         "ServiceFunctionName": f"{name}-prod",
         "DeployerName": f"{name}-prod-deployer",
+        "DashboardFunctionName": f"{name}-prod-dashboard",  # which is not there
         "LedgerName": {"Ref": "Ledger"},
         "RuleDeadLettersUrl": {"Ref": "RuleDeadLetters"},
         "DeployerDeadLettersUrl": {"Ref": "DeployerDeadLetters"},

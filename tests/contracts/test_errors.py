@@ -26,6 +26,7 @@ from deployer.aws.announcer import EventBridgeAnnouncer
 from deployer.aws.caller import Caller
 from deployer.aws.deployer import DeployerFunction, LiveAlias
 from deployer.aws.function import LambdaFunction
+from deployer.aws.images import EcrImages
 from deployer.aws.ledger import DynamoLedger
 from deployer.aws.logs import LogGroup
 from deployer.aws.notifier import SnsNotifier
@@ -47,8 +48,9 @@ ADAPTERS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "Alias": ("lambda", lambda client: LiveAlias(client, "shuking-prod")),
     "Caller": ("sts", Caller),
     "Log": ("logs", lambda client: LogGroup(client, "/aws/lambda/shuking-prod")),
+    "Images": ("ecr", lambda client: EcrImages(client, "shuking-lambda")),
 }
-ONLY_THE_COMMANDS = {"Queue", "Deployer", "Alias", "Caller", "Log"}  # so they are no ports
+ONLY_THE_COMMANDS = {"Queue", "Deployer", "Alias", "Caller", "Images", "Log"}  # so they are no ports
 NOT_AWS = {"Clock"}
 
 TROUBLES: dict[str, dict[str, tuple[str, int]]] = {
@@ -254,6 +256,7 @@ OPERATIONS = (
         ("get_queue_attributes", {"Attributes": {}}),
         ("receive_message", {}),
     ),
+    _op("Images", "newest", lambda images: images.newest(1), FOUND),
     _op("Queue", "put_back", lambda queue: queue.put_back([LETTER]), HIDDEN),
     _op("Queue", "keep", lambda queue: queue.keep([LETTER], 60), HIDDEN),
     _op("Queue", "delete", lambda queue: queue.delete(LETTER), ("delete_message", {})),

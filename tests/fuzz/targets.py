@@ -22,7 +22,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from deployer import dashboard, events, handler, page, placeholder, settings, smoke, web
+from deployer import dashboard, events, handler, page, placeholder, reading, settings, smoke, web
 from deployer.announcement import MAXIMUM_DETAIL, announcement
 from deployer.aws import errors, function, record, registry
 from deployer.chat import chat
@@ -178,9 +178,29 @@ def widget(data: bytes) -> None:
     seeds = [{"describe": True}, {"widgetContext": {**context, "timeRange": times}}]
     with suppress(ValueError):
         html = dashboard.on_widget(document(data, seeds), CONTEXT)
+        if isinstance(html, dict):  # a program's question; what is answered to it is `question`
+            return
         short(html, "the dashboard's page")
         if html != dashboard.DESCRIPTION:
             Seen(html)
+
+
+def question(data: bytes) -> None:
+    """`reading.answer`: what is live, a plan, or why not, as JSON; and nothing is changed."""
+    seeds = [{"read": "state"}, {"read": "plan", "digest": DIGEST}, {"read": ["plan"], "digest": 1}]
+    with suppress(ValueError):
+        asked = document(data, seeds)
+        if not isinstance(asked, dict):
+            return
+        world = World()
+        before = world.ledger.look()
+        sources = reading.Sources(
+            world.function, world.registry, world.ledger, "shuking", world.service.placeholders
+        )
+        answered = reading.answer(asked, lambda: sources, NOW)
+        short(json.dumps(answered), "an answer to an invocation")
+        expect("error" in answered or "live" in answered, f"neither an answer nor an error: {answered}")
+        expect(world.ledger.look() == before, "asking has changed the ledger")
 
 
 def request(data: bytes) -> None:
@@ -563,6 +583,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
         command,
         invocation,
         widget,
+        question,
         request,
         manifest,
         config,

@@ -54,7 +54,7 @@ def aws() -> Aws:
 def console(aws: Aws) -> Iterator[Console]:
     doors = Doors(aws.look, aws.act, "shuking-prod-deployer", "shuking-prod", "arn:aws:iam::1:user/ana")
     with Console(doors, KEY) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=[0.02])
         thread.start()
         yield server
         server.shutdown()

@@ -14,7 +14,8 @@ from docs import draw_costs, draw_pictures, png
 from docs.draw_phases import PAGE, diagram, page
 
 ROOT = Path(__file__).parents[2]
-README, TESTING = ROOT / "README.md", ROOT / "docs" / "testing.md"
+DOCS = ROOT / "docs"
+README, TESTING = ROOT / "README.md", DOCS / "testing.md"
 
 
 def test_the_phase_diagram_is_what_the_table_says() -> None:
@@ -103,3 +104,32 @@ def test_every_incident_has_its_story() -> None:
     for source, story in rows:
         told = [text.partition(f"def {story}(")[2].partition("\n\n\n")[0] for text in sources]
         assert any(source in each for each in told), f"{story} does not name {source}"
+
+
+def commands_by_heading(text: str) -> list[list[str]]:
+    """The command lines beneath each heading, the page's title first, without their comments."""
+    found: list[list[str]] = []
+    for line in text.splitlines():
+        if re.match(r"#+ ", line):
+            found.append([])
+        elif line.startswith("    ") and line.strip():
+            found[-1].append(re.sub(r"\s+# .*", "", line).rstrip())
+    return found
+
+
+def test_the_korean_runbook_has_the_commands_of_the_runbook_under_the_same_headings() -> None:
+    runbook, korean = (
+        commands_by_heading(path.read_text()) for path in (DOCS / "operating.md", DOCS / "ko/operating.md")
+    )
+
+    assert sum(map(len, runbook)) >= 30, "the commands of the runbook are not found any more"
+    assert len(korean) == len(runbook), "a heading is in one of the pages only"
+    assert korean == runbook
+
+
+def test_a_changed_command_in_a_runbook_is_noticed_and_a_translated_comment_is_not() -> None:
+    page = "# Title\n\n    deployer show   # why\n\n## Next\n\n- or\n\n      deployer watch\n"
+
+    assert commands_by_heading(page) == [["    deployer show"], ["      deployer watch"]]
+    assert commands_by_heading(page.replace("# why", "# 이유")) == commands_by_heading(page)
+    assert commands_by_heading(page.replace("watch", "abort")) != commands_by_heading(page)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from typing import Any
 
 from deployer import facts
 from deployer.commands.parts.following import RECENT, end, follow, record
@@ -15,7 +16,7 @@ from deployer.ports import LookAgain
 from tests.fakes import START, UNHEALTHY, FakeClock, World, image
 
 DIGEST = image("mine").digest
-NAMES = {"service": "shuking-prod", "deployer": "shuking-prod-deployer"}
+NAMES: Any = {"service": "shuking-prod", "deployer": "shuking-prod-deployer"}
 
 
 @dataclass

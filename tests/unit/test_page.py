@@ -385,6 +385,16 @@ def test_a_hold_tells_who_why_and_since_when() -> None:
     assert seen.cards["Hold"] == "held by aliceincident 42since 2026-03-01 09:00:00 (3 h ago)"
 
 
+def test_whoever_acted_by_an_arn_is_called_by_name() -> None:
+    arn = "arn:aws:sts::123456789012:assumed-role/oncall/alice"
+    asked = replace(good(), by=arn, source=Source.RETRY)
+
+    seen = show(Book(hold=Hold(arn, "incident 42", NOW)), [asked])
+
+    assert seen.cards["Hold"].startswith("held by alice (oncall)")
+    assert seen.rows[0][4].startswith("retry by alice (oncall). ")
+
+
 def test_the_last_failure_tells_what_turned_it_round_not_how_it_was_put_back() -> None:
     seen = show(history=[reverted(), good()])
 

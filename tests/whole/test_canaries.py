@@ -240,7 +240,7 @@ def _command_line(story: Story) -> None:
     outputs, home = story.outputs, story.outputs.home
     (home / "app").mkdir()
     (home / "app" / "Dockerfile").write_text('FROM scratch\nCMD ["app.handler"]\n')
-    digest = outputs.team.where()[0]
+    digest, newest = outputs.team.where()[0], outputs.team.ledger.history(1)[0].id
     failing = {"statusCode": 503, "body": "the service's own words"}
     with web(json.dumps(failing).encode()) as (url, _):
         words: dict[str, list[list[str]]] = {
@@ -265,6 +265,15 @@ def _command_line(story: Story) -> None:
             "watch": [["watch", "--timeout", "0"]],
             "logs": [["logs"], ["logs", "--of", "deployer"]],
             "completion": [["completion", "fish"]],
+            "status": [["status"]],
+            "history": [["history"]],
+            "show": [["show", newest]],
+            "plan": [["plan", digest]],
+            "images": [["images"]],
+            "stats": [["stats"]],
+            "doctor": [["doctor"]],
+            # It would not end by itself, if it got the port.
+            "dashboard": [["dashboard", "--port", url.rstrip("/").rpartition(":")[2]]],
         }
         assert set(words) == set(VERBS), "a verb is missing here"
         for line in (each for lines in words.values() for each in lines):

@@ -230,7 +230,7 @@ def act(
     except KeyboardInterrupt:
         click.echo(f"deployer: {name} may have the command. {_again(wish)}", err=True)
         raise
-    return _tell_end(service, name, wish, standing, manner)
+    return _tell_end(stack, wish, standing, manner)
 
 
 def _permitted(stack: Stack, wish: Wish, do: Callable[[], Given]) -> Given:
@@ -297,25 +297,26 @@ def _hold(wish: Wish, hold: Mapping[str, object]) -> str:
     return f"the hold of {who(by)} ({because}) is lifted; what the release tag points at is taken up"
 
 
-def _tell_end(service: str, deployer: str, wish: Wish, standing: Standing, manner: Manner) -> int:
+def _tell_end(stack: Stack, wish: Wish, standing: Standing, manner: Manner) -> int:
     """What became of the deployment that the command is about."""
     code = exit_code(wish.verb, standing)
     if manner.as_json:
         facts_ = facts.of_deployment(standing.deployment) if standing.deployment else {"deployment": None}
         click.echo(json.dumps({"request": wish.request, "outcome": standing.outcome, **facts_}))
     if code != 0 or not manner.as_json:
-        click.echo(_end(service, deployer, standing), err=code != 0)
+        click.echo(_end(stack, standing), err=code != 0)
     return code
 
 
-def _end(service: str, deployer: str, standing: Standing) -> str:
+def _end(stack: Stack, standing: Standing) -> str:
+    service, deployer = stack.output("ServiceFunctionName"), stack.output("DeployerName")
     trouble = f" The last look at the ledger failed: {standing.trouble}." if standing.trouble else ""
     if standing.deployment is None:
         return f"{service}: the ledger does not have the deployment (any more).{trouble}"
     if not standing.ended:
         told = going_on(standing.deployment)
         return f"{service}: the deployment {plain(standing.deployment.id)} {told}{trouble} {GOES_ON}"
-    return ended(standing.deployment, service=service, deployer=deployer)
+    return ended(standing.deployment, service=service, deployer=deployer, place=stack.place())
 
 
 def exit_code(verb: str, standing: Standing) -> int:

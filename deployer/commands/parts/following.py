@@ -14,7 +14,7 @@ from deployer import facts
 from deployer.commands.parts.standing import CLOCK_SKEW, EXIT_CODES, Outcome, Standing, of, stand
 from deployer.commands.parts.target import Stack, plain, understood
 from deployer.message import compose
-from deployer.model import Book, Deployment, short
+from deployer.model import Book, Deployment, Place, short
 from deployer.ports import Clock, LookAgain
 from deployer.text import printable
 
@@ -123,7 +123,7 @@ def follow_to_the_end(stack: Stack, digest: str, since: datetime, clock: Clock, 
     and nothing else.
     """
     ledger = stack.ledger()
-    names = {"service": stack.output("ServiceFunctionName"), "deployer": stack.output("DeployerName")}
+    service, deployer = stack.output("ServiceFunctionName"), stack.output("DeployerName")
     click.echo(f"waiting for the deployment of {short(digest)} in the stack {plain(stack.name)}", err=True)
     with understood("reading the ledger"):
         standing = follow(ledger, digest, since, clock, lambda line: click.echo(line, err=as_json))
@@ -131,12 +131,21 @@ def follow_to_the_end(stack: Stack, digest: str, since: datetime, clock: Clock, 
         click.echo(json.dumps(record(digest, standing)))
     live = standing.outcome is Outcome.LIVE
     if not (live and as_json):
-        click.echo(end(digest, since, standing, **names), err=not live)
+        told = end(digest, since, standing, service=service, deployer=deployer, place=stack.place())
+        click.echo(told, err=not live)
     return EXIT_CODES[standing.outcome]
 
 
-def end(digest: str, since: datetime, standing: Standing, *, service: str, deployer: str) -> str:
-    """What became of the digest, for people. `service` and `deployer` as in `message.compose`."""
+def end(
+    digest: str,
+    since: datetime,
+    standing: Standing,
+    *,
+    service: str,
+    deployer: str,
+    place: Place | None = None,
+) -> str:
+    """What became of the digest, for people. `service`, `deployer` and `place` as in `message.compose`."""
     deployment = standing.deployment
     trouble = f" The last look at the ledger failed: {standing.trouble}." if standing.trouble else ""
     if deployment is None:
@@ -147,13 +156,13 @@ def end(digest: str, since: datetime, standing: Standing, *, service: str, deplo
         )
     if standing.outcome is Outcome.GOING_ON:
         return f"{service}: the deployment of {digest} {going_on(deployment)}{trouble} {GOES_ON}"
-    return ended(deployment, service=service, deployer=deployer)
+    return ended(deployment, service=service, deployer=deployer, place=place)
 
 
-def ended(deployment: Deployment, *, service: str, deployer: str) -> str:
+def ended(deployment: Deployment, *, service: str, deployer: str, place: Place | None = None) -> str:
     """How a deployment ended, as its message says, for people who have been told of each move."""
     # Without its last part, the timeline.
-    body = compose(deployment, service=service, deployer=deployer).body
+    body = compose(deployment, service=service, deployer=deployer, place=place).body
     return printable(body.strip().rpartition("\n\n")[0])
 
 

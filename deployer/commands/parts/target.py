@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from deployer.aws.logs import LogGroup
     from deployer.aws.queue import SqsQueue
     from deployer.aws.registry import EcrRegistry
+    from deployer.model import Place
 
 UNUSABLE = 2
 _CONNECT_SECONDS = 5.0
@@ -133,6 +135,18 @@ class Stack:
 
         client = self.session.client("dynamodb", config=_patience())
         return DynamoLedger(client, self.output("LedgerName"), self.output("ServiceFunctionName"))
+
+    def place(self) -> Place | None:
+        """Where it is, for commands to paste and for links; None for a repository that is not in ECR."""
+        from deployer.model import Place
+
+        uri = re.fullmatch(
+            r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(.+)", self.output("RepositoryUri")
+        )
+        if uri is None:
+            return None
+        partition = self.session.get_partition_for_region(uri[2])
+        return Place(self.name, uri[2], uri[1], uri[3], partition)
 
     def registry(self) -> EcrRegistry:
         """The repository that releases are pushed to."""
