@@ -107,6 +107,10 @@ docs: $(READY) ## draw again what documents show of the code
 	@$(RUN) docs.draw_costs
 	@$(RUN) docs.draw_events
 
+.PHONY: pictures
+pictures: $(READY) ## draw again the pictures in README.md (needs a Chromium)
+	@$(RUN) docs.draw_pictures
+
 SECONDS ?= 60
 .PHONY: kills
 kills: $(READY) ## kill the real deployer at each of its calls to AWS, and see the work completed (six minutes)

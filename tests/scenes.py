@@ -36,9 +36,9 @@ DEPLOYER = "arn:aws:lambda:eu-west-1:123456789012:function:shuking-prod-deployer
 
 HEALTHY = "GET /health answered 200 after 0.3 s"
 ILL = 'GET /health answered 503: {"status": "error", "database": "connection refused"} after 2.1 s'
-LOG = """START RequestId: 6b1c9d50-3a3f-4a52-9a5e-5d0b3c6c3a77 Version: 9
-[INFO] 2026-03-01T11:41:09Z loading settings from /var/task/settings.toml
-[ERROR] 2026-03-01T11:41:10Z psycopg.OperationalError: connection to server at "10.0.3.7", port 5432 failed
+LOG = """START RequestId: 6b1c9d50-3a3f-4a52-9a5e-5d0b3c6c3a77 Version: VERSION
+[INFO] 2026-03-01T11:42:26Z loading settings from /var/task/settings.toml
+[ERROR] 2026-03-01T11:42:28Z psycopg.OperationalError: connection to server at "10.0.3.7", port 5432 failed
 Traceback (most recent call last):
   File "/var/task/app.py", line 41, in health
     with engine.connect() as connection:
@@ -106,7 +106,12 @@ def reverted(number: int, at: datetime, scale: float = 1, **facts: object) -> De
         (16, Phase.VERIFYING, f"version {number} is ready"),
         (29, Phase.REVERTING, ILL),
         (41, Phase.REVERTED, f"users are on version {number - 1}, and it is well: {HEALTHY}"),
-        **{"verification": Verdict((ill,), LOG), "blamed": True, **facts},
+        **{
+            "verification": Verdict((ill,), LOG.replace("VERSION", f"{number}")),
+            "blamed": True,
+            "live": Version(str(number - 1), _image(number - 1)),
+            **facts,
+        },
     )
 
 
@@ -124,7 +129,12 @@ def superseded(number: int, at: datetime) -> Deployment:
 def stuck(number: int, at: datetime) -> Deployment:
     """One that could not be put back."""
     bad = CheckResult("GET /health", False, '200 with {"status": "ok"}', "502: the image was deleted", 0.2, 3)
-    made = reverted(number, at, live=Version(str(number), _image(number)), restoration=Verdict((bad,), LOG))
+    made = reverted(
+        number,
+        at,
+        live=Version(str(number), _image(number)),
+        restoration=Verdict((bad,), LOG.replace("VERSION", f"{number - 1}")),
+    )
     end = Moment(made.since, Phase.STUCK, f"version {number - 1} cannot serve: ImageDeleted")
     return replace(made, phase=Phase.STUCK, timeline=(*made.timeline[:-1], end))
 
@@ -157,7 +167,7 @@ def _calm() -> Scene:
 
 
 def _reverted() -> Scene:
-    history = (reverted(33, NOW - timedelta(minutes=18)), *week()[1:])
+    history = (reverted(31, NOW - timedelta(minutes=18)), *week()[1:])
     return Scene(history=history, live=_live(history))
 
 
@@ -196,7 +206,7 @@ def _one() -> Scene:
     return Scene(history=history, live=_live(history))
 
 
-def _words(said: str, service: str) -> Scene:
+def worded(said: str, service: str) -> Scene:
     """`said` wherever a text of somebody else can stand."""
     origin = Origin(said, said, NOW - timedelta(hours=2), said)
     result = CheckResult(said, False, said, said, 2.1, 3)
@@ -236,10 +246,10 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "under-way": _under_way,
     "unreadable": _unreadable,
     "five-hundred": _crowd,
-    "long": lambda: _words(LONG, "shuking-production-with-a-name-of-fifty-characters"),
-    "hostile": lambda: _words("'\"><img src=x onerror=alert(1)>&" * 100, "shuking-prod"),
-    "right-to-left": lambda: _words("شحن الإصدار ٤٢ فشل: לא ניתן להתחבר למסד הנתונים", "shuking-prod"),
-    "cjk": lambda: _words("릴리스 실패: データベースに接続できません。请检查网络连接。", "shuking-prod"),
+    "long": lambda: worded(LONG, "shuking-production-with-a-name-of-fifty-characters"),
+    "hostile": lambda: worded("'\"><img src=x onerror=alert(1)>&" * 100, "shuking-prod"),
+    "right-to-left": lambda: worded("شحن الإصدار ٤٢ فشل: לא ניתן להתחבר למסד הנתונים", "shuking-prod"),
+    "cjk": lambda: worded("릴리스 실패: データベースに接続できません。请检查网络连接。", "shuking-prod"),
 }
 
 

@@ -2,17 +2,15 @@
 
     python -m tests.browser.shots FOLDER [SCENE ...]
 
-Needs Playwright and a Chromium, by default /usr/bin/chromium; CHROMIUM names another.
+Needs a Chromium; the variable CHROMIUM names another than Debian's.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
+from tests.browser import chromium
 from tests.scenes import SCENES, draw
 
 WIDTHS = (400, 800, 1600)
@@ -23,10 +21,7 @@ def main(folder: Path, names: list[str]) -> int:
     """Draw them; the exit code is 1 if one is wider than its window."""
     folder.mkdir(parents=True, exist_ok=True)
     wide = 0
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"), args=["--no-sandbox"]
-        )
+    with chromium.opened() as browser:
         for name in names or list(SCENES):
             scene = SCENES[name]()
             for theme, ground in GROUND.items():
@@ -40,7 +35,6 @@ def main(folder: Path, names: list[str]) -> int:
                     tab.screenshot(path=folder / f"{name}-{theme}-{width}.png", full_page=True)
                     print(f"{name}-{theme}-{width}: {len(html.encode()):,} bytes, {needs} px wide")  # noqa: T201
                     tab.close()
-        browser.close()
     return 1 if wide else 0
 
 

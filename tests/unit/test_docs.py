@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from docs import draw_costs
+from docs import draw_costs, draw_pictures, png
 from docs.draw_phases import PAGE, diagram, page
 
-DOCS = Path(__file__).parents[2] / "docs"
-TESTING = DOCS / "testing.md"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+README, TESTING = ROOT / "README.md", DOCS / "testing.md"
 
 
 def test_the_phase_diagram_is_what_the_table_says() -> None:
@@ -35,6 +38,44 @@ def test_the_table_of_costs_is_what_its_reckoning_gives() -> None:
     text = draw_costs.PAGE.read_text()
 
     assert draw_costs.page(text) == text, "run `make docs`"
+
+
+@pytest.mark.parametrize(("name", "document"), draw_pictures.pictures().items())
+def test_a_picture_is_of_what_the_deployer_shows_and_sends_now(name: str, document: str) -> None:
+    picture = (draw_pictures.FOLDER / f"{name}.png").read_bytes()
+
+    assert png.comment(picture) == draw_pictures.mark(document), "run `make pictures`"
+    assert len(picture) < 150_000
+    assert f"docs/pictures/{name}.png" in README.read_text()
+
+
+def _png(kind: int, body: bytes, *more: tuple[bytes, bytes]) -> bytes:
+    """A picture of 2 by 4 pixels."""
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 4, 8, kind, 0, 0, 0)),
+        *more,
+        (b"IDAT", zlib.compress(body, 9)),
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in (*parts, (b"IEND", b""))
+    )
+
+
+def test_a_smaller_picture_has_the_same_pixels() -> None:
+    """In a line each: as it is, like the one to the left, like the one above, and by Paeth's rule."""
+    red, blue, same = b"\xff\0\0", b"\0\0\xff", bytes(3)
+    lines = (b"\0", red, red, b"\1", blue, same, b"\2", same, same, b"\4", same, same)
+    indexed = b"\0\1\1" + b"\0\0\0" * 3
+
+    assert png.smaller(_png(2, b"".join(lines)), "a word") == _png(
+        3, indexed, (b"PLTE", blue + red), (b"tEXt", b"Comment\0a word")
+    )
+
+
+def test_a_picture_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="colour type 0"):
+        png.smaller(_png(0, bytes(12)), "")
 
 
 def test_a_line_of_costs_says_how_it_is_reckoned() -> None:

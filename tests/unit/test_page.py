@@ -532,14 +532,14 @@ def test_the_last_failure_tells_the_failed_check_the_change_the_way_and_the_log(
     assert "No user met it." in told
     for part in (
         "before",
-        "version 32",
+        "version 30",
         "this release",
-        "version 33",
+        "version 31",
         "built bydana",
         "https://github.com/example",
     ):
         assert part in told
-    assert "11:42:16verifying13 sversion 33 is ready" in told
+    assert "11:42:16verifying13 sversion 31 is ready" in told
     assert "psycopg.OperationalError" in told
 
 
