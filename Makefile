@@ -112,8 +112,8 @@ kills: $(READY) ## kill the real deployer at each of its calls to AWS, and see t
 	@$(RUN) tests.kills
 
 .PHONY: burst
-burst: $(READY) ## push 200 releases in a few seconds, and see where each of them ended
-	@$(RUN) tests.kills.burst
+burst: $(READY) ## push 200 releases (or PUSHES=40) in a few seconds, and see where each of them ended
+	@$(RUN) tests.kills.burst $(PUSHES)
 
 .PHONY: fuzz
 fuzz: $(READY) ## throw what atheris makes at every entry for SECONDS in all; DRAW=1 writes the figures down
