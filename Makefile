@@ -117,8 +117,8 @@ kills: $(READY) ## kill the real deployer at each of its calls to AWS, and see t
 	@$(RUN) tests.kills
 
 .PHONY: burst
-burst: $(READY) ## push 200 releases in a few seconds, and see where each of them ended
-	@$(RUN) tests.kills.burst
+burst: $(READY) ## push 200 releases (or PUSHES=40) in a few seconds, and see where each of them ended
+	@$(RUN) tests.kills.burst $(PUSHES)
 
 .PHONY: reads
 reads: $(READY) ## what `deployer status` and its like ask AWS for, with 100 deployments and with 10,000
