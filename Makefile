@@ -4,6 +4,8 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 SANDBOX_PORT ?= 4599
+SERVICE_PORT ?= 9000
+DEV_PORT ?= 8000
 VENV := .venv
 # `.venv/bin/python -m tool`, never `.venv/bin/tool`: it works wherever the checkout's path leads.
 RUN := $(VENV)/bin/python -m
@@ -46,6 +48,19 @@ demo: $(READY) ## play the whole job in a sandbox: six releases under traffic
 .PHONY: sandbox
 sandbox: $(READY) ## an AWS account on this laptop, with the stack in it, until Ctrl-C
 	@$(RUN) sandbox up --port $(SANDBOX_PORT)
+
+.PHONY: service
+service: $(READY) ## the service's container behind Lambda's emulator on port 9000, until Ctrl-C (needs a Docker engine)
+	@$(RUN) tests.container.service --port $(SERVICE_PORT)
+
+.PHONY: service-dev
+service-dev: $(READY) ## the service without a container on port 8000 (`chalice local`), started again when a file changes
+	@# Not `python -m`: it starts itself again by the name it was called.
+	@cd service && exec ../$(VENV)/bin/chalice local --stage dev --port $(DEV_PORT)
+
+.PHONY: engine
+engine: $(READY) ## start the Docker engine that is installed, until Ctrl-C (as root, where nothing else starts it)
+	@$(RUN) tests.container.engine
 
 .PHONY: test
 test: $(READY) ## all tests
