@@ -173,9 +173,9 @@ class DataPlane:
         """The manifest under a tag or digest, and its media type. Raises RegistryError."""
         return self._fetch(repository, f"manifests/{reference}")
 
-    def blob(self, repository: str, digest: str) -> bytes:
-        """A layer or config. Raises RegistryError."""
-        return self._fetch(repository, f"blobs/{digest}")[0]
+    def config(self, repository: str, manifest: bytes) -> bytes:
+        """The config a manifest names. Raises RegistryError."""
+        return self._fetch(repository, f"blobs/{json.loads(manifest)['config']['digest']}")[0]
 
     def _fetch(self, repository: str, what: str, method: str = "GET") -> tuple[bytes, str]:
         headers = {"Accept": ", ".join(sorted(_KINDS))}

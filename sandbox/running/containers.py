@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sandbox.awslambda.packages import ImageCode
 from sandbox.running.engine import Engine, EngineError, frames
-from sandbox.running.process import Launch, Start
+from sandbox.running.process import Launch, Start, memory_of
 from sandbox.running.programs import CannotRunError
 from sandbox.running.worker_environment import lambda_environment
 from sandbox.telling import say
@@ -163,12 +163,12 @@ class Container:
             time.sleep(_QUIET_SECONDS / 4)
 
     def exceeds(self, memory_mb: int) -> bool:  # noqa: ARG002 - the kernel sees to it, at once
+        self._peak_mb = self.peak_mb()
         return False
 
     def peak_mb(self) -> int:
-        if not self._ending:
-            self._peak_mb = max(self._peak_mb, self._engine.peak_memory(self._id) // _MB)
-        return self._peak_mb
+        """Of its first process. (The engine takes a second to say what all of them have.)"""
+        return max(self._peak_mb, memory_of(self._pid, "VmHWM"))
 
     def _keep(self, started: threading.Event) -> None:
         """Start the container, follow what it writes, and wait until it has ended and is removed."""
@@ -176,7 +176,7 @@ class Container:
         try:
             with self._engine.waiting(self._id) as end, self._engine.output(self._id) as output:
                 self._engine.start(self._id)
-                self._pid = self._engine.inspect(self._id)["State"]["Pid"] or None
+                self._pid = self._find_pid()
                 started.set()
                 self._follow(output)
                 self._ending = True
@@ -193,6 +193,15 @@ class Container:
             os.close(self._launch.output)
             self._launch.exited(status)
             started.set()
+
+    def _find_pid(self) -> int | None:
+        """Its first process as this machine counts; None where the engine has a machine of its own."""
+        pid = int(self._engine.inspect(self._id)["State"]["Pid"])
+        try:
+            is_it = self._id in Path(f"/proc/{pid}/cgroup").read_text(encoding="ascii", errors="replace")
+        except OSError:
+            return None
+        return pid if is_it else None
 
     def _follow(self, output: http.client.HTTPResponse) -> None:
         for content in frames(output):

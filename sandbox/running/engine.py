@@ -105,16 +105,6 @@ class Engine:
         query = urlencode({"all": "true", "filters": json.dumps({"label": [label]})})
         return {each["Id"]: each["Labels"][label] for each in self._json("GET", f"/containers/json?{query}")}
 
-    def peak_memory(self, container: str) -> int:
-        """Bytes; the most so far where the engine says that (cgroup v1), else what it has now; 0: unknown."""
-        try:
-            memory = self._json("GET", f"/containers/{container}/stats?stream=false&one-shot=true").get(
-                "memory_stats", {}
-            )
-        except EngineError:
-            return 0
-        return int(memory.get("max_usage") or memory.get("usage") or 0)
-
     @contextmanager
     def waiting(self, container: str) -> Iterator[http.client.HTTPResponse]:
         """The answer that comes once the container has ended and is removed: {"StatusCode": n}."""

@@ -110,11 +110,11 @@ class LocalProcess:
         """It writes into the pipe itself."""
 
     def exceeds(self, memory_mb: int) -> bool:
-        self._peak_mb = max(self._peak_mb, self._memory_mb("VmHWM"))
-        return self._memory_mb("VmRSS") > memory_mb
+        self._peak_mb = self.peak_mb()
+        return memory_of(self.pid, "VmRSS") > memory_mb
 
     def peak_mb(self) -> int:
-        return max(self._peak_mb, self._memory_mb("VmHWM"))
+        return max(self._peak_mb, memory_of(self.pid, "VmHWM"))
 
     def _keep(
         self, handler: str, task_root: Path, environment: dict[str, str], spawned: threading.Event
@@ -144,15 +144,16 @@ class LocalProcess:
             status = self._process.wait()
         self._launch.exited(status)
 
-    def _memory_mb(self, name: str) -> int:
-        """A memory figure of the process from /proc, 0 when it has ended."""
-        if self._process is None:
-            return 0
-        try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return 0
-        for line in status.splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) // 1024
+
+def memory_of(pid: int | None, name: str) -> int:
+    """A process's memory figure from /proc, in MB; 0 when it has ended."""
+    if pid is None:
         return 0
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return 0
+    for line in status.splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) // 1024
+    return 0
