@@ -4,6 +4,7 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 SANDBOX_PORT ?= 4599
+REGISTRY_PORT ?= 5599
 SERVICE_PORT ?= 9000
 DEV_PORT ?= 8000
 VENV := .venv
@@ -41,13 +42,17 @@ $(TOOLS)/%/.ready: tools/%.lock | $(READY)
 .PHONY: setup
 setup: $(READY) ## create the virtual environment (the others do it by themselves)
 
+# RUNTIME=docker: images run as containers; an engine is started, and a base image made, where there is none.
+RUNTIME ?= process
+IN_CONTAINERS := $(if $(filter docker,$(RUNTIME)),tests.container)
+
 .PHONY: demo
-demo: $(READY) ## play the whole job in a sandbox: six releases under traffic
-	@$(RUN) sandbox.demo
+demo: $(READY) ## play the whole job in a sandbox: six releases under traffic (RUNTIME=docker: in containers)
+	@$(RUN) $(IN_CONTAINERS) sandbox.demo --runtime $(RUNTIME)
 
 .PHONY: sandbox
-sandbox: $(READY) ## an AWS account on this laptop, with the stack in it, until Ctrl-C
-	@$(RUN) sandbox up --port $(SANDBOX_PORT)
+sandbox: $(READY) ## an AWS account on this laptop, with the stack in it, until Ctrl-C (RUNTIME=docker: takes docker push)
+	@$(RUN) $(IN_CONTAINERS) sandbox up --port $(SANDBOX_PORT) --runtime $(RUNTIME) --registry-port $(REGISTRY_PORT)
 
 .PHONY: service
 service: $(READY) ## the service's container behind Lambda's emulator on port 9000, until Ctrl-C (needs a Docker engine)

@@ -78,7 +78,8 @@ def up(port: int, update_seconds: float, empty: bool, runtime: "RuntimeKind", re
         settings = Settings(update_seconds=update_seconds)
         with Sandbox(port, settings, runtime=runtime, registry_port=registry_port) as sandbox:
             if empty:
-                click.echo(_what_to_paste(sandbox, ["sam build && sam deploy --guided"]))
+                steps = ["sam build && sam deploy --guided", *_how_to_push(sandbox, "REPOSITORY")]
+                click.echo(_what_to_paste(sandbox, steps if sandbox.registry else steps[:1]))
             else:
                 click.echo(f"sandbox: creating the stack of {TEMPLATE.name} at {sandbox.url}", err=True)
                 outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)

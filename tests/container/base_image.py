@@ -17,6 +17,7 @@ are in github.com/aws/aws-lambda-base-images.
 from __future__ import annotations
 
 import configparser
+import fcntl
 import os
 import platform
 import re
@@ -98,7 +99,13 @@ def name() -> str:
 
 def ensure() -> str:
     """See to it that the engine has the base image, and say where it came from. Raises NoBaseImageError."""
-    image = name()
+    # One at a time on this machine: whoever waits finds it made.
+    with Path(tempfile.gettempdir(), "base-image-for-tests").open("w") as making:
+        fcntl.flock(making, fcntl.LOCK_EX)
+        return _ensure(name())
+
+
+def _ensure(image: str) -> str:
     there = _docker("image", "inspect", "--format", f'{{{{index .Config.Labels "{LABEL}"}}}}', image)
     if there.returncode == 0:
         return f"{image}: is there{', a stand-in' if there.stdout.strip() == 'true' else ''}"
