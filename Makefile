@@ -4,6 +4,9 @@ SHELL := /bin/sh
 
 PYTHON ?= python3
 SANDBOX_PORT ?= 4599
+REGISTRY_PORT ?= 5599
+SERVICE_PORT ?= 9000
+DEV_PORT ?= 8000
 VENV := .venv
 # `.venv/bin/python -m tool`, never `.venv/bin/tool`: it works wherever the checkout's path leads.
 RUN := $(VENV)/bin/python -m
@@ -39,13 +42,30 @@ $(TOOLS)/%/.ready: tools/%.lock | $(READY)
 .PHONY: setup
 setup: $(READY) ## create the virtual environment (the others do it by themselves)
 
+# RUNTIME=docker: images run as containers; an engine is started, and a base image made, where there is none.
+RUNTIME ?= process
+IN_CONTAINERS := $(if $(filter docker,$(RUNTIME)),tests.container)
+
 .PHONY: demo
-demo: $(READY) ## play the whole job in a sandbox: six releases under traffic
-	@$(RUN) sandbox.demo
+demo: $(READY) ## play the whole job in a sandbox: six releases under traffic (RUNTIME=docker: in containers)
+	@$(RUN) $(IN_CONTAINERS) sandbox.demo --runtime $(RUNTIME)
 
 .PHONY: sandbox
-sandbox: $(READY) ## an AWS account on this laptop, with the stack in it, until Ctrl-C
-	@$(RUN) sandbox up --port $(SANDBOX_PORT)
+sandbox: $(READY) ## an AWS account on this laptop, with the stack in it, until Ctrl-C (RUNTIME=docker: takes docker push)
+	@$(RUN) $(IN_CONTAINERS) sandbox up --port $(SANDBOX_PORT) --runtime $(RUNTIME) --registry-port $(REGISTRY_PORT)
+
+.PHONY: service
+service: $(READY) ## the service's container behind Lambda's emulator on port 9000, until Ctrl-C (needs a Docker engine)
+	@$(RUN) tests.container.service --port $(SERVICE_PORT)
+
+.PHONY: service-dev
+service-dev: $(READY) ## the service without a container on port 8000 (`chalice local`), started again when a file changes
+	@# Not `python -m`: it starts itself again by the name it was called.
+	@cd service && exec ../$(VENV)/bin/chalice local --stage dev --port $(DEV_PORT)
+
+.PHONY: engine
+engine: $(READY) ## start the Docker engine that is installed, until Ctrl-C (as root, where nothing else starts it)
+	@$(RUN) tests.container.engine
 
 .PHONY: test
 test: $(READY) ## all tests

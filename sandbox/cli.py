@@ -21,9 +21,10 @@ from sandbox.clients import HOST, client, environment
 from sandbox.ending import end_as_ctrl_c_does
 
 if TYPE_CHECKING:
-    from sandbox.server import Sandbox
+    from sandbox.server import RuntimeKind, Sandbox
 
 DEFAULT_PORT = 4599
+REGISTRY_PORT = 5599
 TEMPLATE = Path(__file__).resolve().parents[1] / "template.yaml"
 # The service is not healthy without a key. In the sandbox it calls nobody with it.
 PARAMETERS = {"GeminiApiKey": "no-real-key"}
@@ -51,7 +52,21 @@ def main() -> None:
     help="How long a function's update takes.",
 )
 @click.option("--empty", is_flag=True, help="Create no stack: the account has nothing, for `sam deploy`.")
-def up(port: int, update_seconds: float, empty: bool) -> None:
+@click.option(
+    "--runtime",
+    type=click.Choice(["process", "docker"]),
+    default="process",
+    show_default=True,
+    help="How images run: their Python in a process here, or as containers of what `docker push` pushed.",
+)
+@click.option(
+    "--registry-port",
+    type=click.IntRange(0, 65535),
+    default=REGISTRY_PORT,
+    show_default=True,
+    help="With --runtime docker, where `docker push` pushes to; 0 takes any free port.",
+)
+def up(port: int, update_seconds: float, empty: bool, runtime: "RuntimeKind", registry_port: int) -> None:
     """Start the sandbox, create the stack of template.yaml in it, and stay until Ctrl-C.
 
     Does: everything on 127.0.0.1, in memory. Does not: keep anything after it ends, or use the network.
@@ -62,9 +77,11 @@ def up(port: int, update_seconds: float, empty: bool) -> None:
 
     end_as_ctrl_c_does()
     try:
-        with Sandbox(port, Settings(update_seconds=update_seconds)) as sandbox:
+        settings = Settings(update_seconds=update_seconds)
+        with Sandbox(port, settings, runtime=runtime, registry_port=registry_port) as sandbox:
             if empty:
-                click.echo(_what_to_paste(sandbox, ["sam build && sam deploy --guided"]))
+                steps = ["sam build && sam deploy --guided", *_how_to_push(sandbox, "REPOSITORY")]
+                click.echo(_what_to_paste(sandbox, steps if sandbox.registry else steps[:1]))
             else:
                 click.echo(f"sandbox: creating the stack of {TEMPLATE.name} at {sandbox.url}", err=True)
                 outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
@@ -81,11 +98,23 @@ def up(port: int, update_seconds: float, empty: bool) -> None:
 def _what_to_try(sandbox: "Sandbox", outputs: Mapping[str, str]) -> list[str]:
     function, log = outputs["ServiceFunctionName"], f"/aws/lambda/{outputs['DeployerName']}"
     return [
-        "sandbox push service --tag latest",
+        *_how_to_push(sandbox, outputs["RepositoryUri"].rpartition("/")[2]),
         f"aws lambda get-alias --function-name {function} --name live",
         f"curl {sandbox.api_url}/health",
         f"aws logs filter-log-events --log-group-name {log} --query 'events[].[message]' --output text",
         f"aws logs tail {log} --follow  # with version 2 of the AWS CLI",
+    ]
+
+
+def _how_to_push(sandbox: "Sandbox", repository: str) -> list[str]:
+    if sandbox.registry is None:
+        return ["sandbox push service --tag latest"]
+    registry = sandbox.registry.address
+    image = f"{registry}/{repository}:latest"
+    return [
+        f"aws ecr get-login-password | docker login --username AWS --password-stdin {registry}",
+        f"docker build --network host --tag {image} service",
+        f"docker push {image}",
     ]
 
 

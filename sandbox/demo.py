@@ -1,4 +1,4 @@
-"""The whole job, played for real: `make demo`.
+"""The whole job, played for real: `make demo`; in containers: `make demo RUNTIME=docker`.
 
 A sandbox starts, the stack of template.yaml is created in it, and six releases are pushed while requests
 keep hitting the API in front of `live`. Nothing is scripted but what is pushed: every line is read from the
@@ -7,6 +7,7 @@ ledger, the topic or the answers of the service, and the demo fails when anythin
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -16,6 +17,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,15 +31,17 @@ from deployer.aws.ledger import DynamoLedger
 from deployer.aws.registry import BUILT_BY_LABEL
 from deployer.model import Deployment, Moment, Phase, short
 from deployer.rollout import ENDED
-from sandbox.account import Settings
+from sandbox.account import AwsError, Settings
 from sandbox.building import images
+from sandbox.building.by_docker import DockerClient, DockerFailedError
 from sandbox.cli import PARAMETERS, TEMPLATE
 from sandbox.cloudformation import stack
 from sandbox.ending import end_as_ctrl_c_does
-from sandbox.server import Sandbox
+from sandbox.server import RuntimeKind, Sandbox, SandboxStartError
 from sandbox.waiting import until
 
 SERVICE = Path(__file__).parents[1] / "service"
+RELEASE_TAG = "latest"
 _USER_SECONDS = 0.05  # between two requests of a user
 _MOST_CALLS = 6  # the control plane grants an account 15 a second
 _COLOURS = {
@@ -174,8 +178,10 @@ class Mail:
 class Demo:
     """Plays the releases and keeps what did not come out as it should."""
 
-    def __init__(self, sandbox: Sandbox, outputs: Mapping[str, str], console: Console) -> None:
-        self.sandbox, self.outputs, self.console = sandbox, outputs, console
+    def __init__(
+        self, sandbox: Sandbox, outputs: Mapping[str, str], console: Console, docker: DockerClient | None
+    ) -> None:
+        self.sandbox, self.outputs, self.console, self.docker = sandbox, outputs, console, docker
         self.ledger = DynamoLedger(
             sandbox.client("dynamodb"), outputs["LedgerName"], outputs["ServiceFunctionName"]
         )
@@ -201,8 +207,7 @@ class Demo:
 
     def _play(self, release: Release) -> None:
         before, trail = self._where(), Counter(self.sandbox.iam.trail)
-        pushed_at = datetime.now(UTC)
-        digest = self._push(release)
+        digest, pushed_at = self._push(release)
         ended = self._follow(digest)
         subject, text = self.mail.read(digest)
         after = self._where()
@@ -224,7 +229,18 @@ class Demo:
         else:
             self._say(f"  message: {subject}")
 
-    def _push(self, release: Release) -> str:
+    def _push(self, release: Release) -> tuple[str, datetime]:
+        """Build it and push it under the release tag: its digest, and when it was pushed."""
+        began = datetime.now(UTC)
+        digest = self._build(release) if self.docker is None else self._build_by_docker(self.docker, release)
+        self._say(f"  pushed {self.repository}:{RELEASE_TAG}, {short(digest)}")
+        if self.docker is None:
+            return digest, began
+        # Docker builds and uploads for seconds before there is an image in ECR.
+        until(lambda: self._pushed_at(digest), f"{short(digest)} in ECR")
+        return digest, self._pushed_at(digest) or began
+
+    def _build(self, release: Release) -> str:
         built: images.BuiltImage | images.BuiltIndex = images.build(
             SERVICE,
             build_args={"REVISION": release.revision},
@@ -234,9 +250,23 @@ class Demo:
         if release.indexed:
             assert isinstance(built, images.BuiltImage)
             built = images.index(built)
-        digest = images.upload(built, self.ecr, self.repository, "latest")
-        self._say(f"  pushed {self.repository}:latest, {short(digest)}")
-        return digest
+        return images.upload(built, self.ecr, self.repository, RELEASE_TAG)
+
+    def _build_by_docker(self, docker: DockerClient, release: Release) -> str:
+        tag = f"not-{RELEASE_TAG}" if release.indexed else RELEASE_TAG
+        image = docker.build(
+            SERVICE,
+            f"{self.repository}:{tag}",
+            build_args={"REVISION": release.revision},
+            overrides=release.overrides(),
+        )
+        return docker.push_index(image, RELEASE_TAG) if release.indexed else docker.push(image)
+
+    def _pushed_at(self, digest: str) -> datetime | None:
+        try:
+            return self.sandbox.ecr.find(self.repository, digest).pushed_at
+        except AwsError:
+            return None
 
     def _follow(self, digest: str) -> Deployment:
         """Print each move as it appears in the ledger, until the deployment of `digest` has ended."""
@@ -364,23 +394,34 @@ def _reached(deployment: Deployment, phase: Phase) -> datetime:
 
 def main() -> int:
     """Play it. 0 if everything came out as it must, 130 if it was interrupted, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox.demo", description="Six releases under traffic.")
+    parser.add_argument("--runtime", choices=["process", "docker"], default="process", help="of the images")
+    runtime = parser.parse_args().runtime
     end_as_ctrl_c_does()
     try:
-        return _play()
+        return _play(runtime)
+    except (SandboxStartError, DockerFailedError) as problem:
+        print(f"demo: {problem}", file=sys.stderr)  # noqa: T201
+        return 1
     except KeyboardInterrupt:
         print("demo: interrupted; everything it started has ended", file=sys.stderr)  # noqa: T201
         return 130
 
 
-def _play() -> int:
+def _play(runtime: RuntimeKind) -> int:
     # A pipe has no width; tables are as wide as they need to be, up to a wide terminal's.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     began = time.monotonic()
-    with Sandbox(settings=Settings()) as sandbox:
+    docker = DockerClient() if runtime == "docker" else None
+    # The sandbox ends first: an image that runs cannot be removed.
+    with docker or nullcontext(), Sandbox(settings=Settings(), runtime=runtime) as sandbox:
+        if docker is not None:
+            assert sandbox.registry is not None
+            docker.login(sandbox.registry)
         console.print(Text(f"sandbox: {sandbox.url}; creating the stack of {TEMPLATE.name}"))
         with console.status("every function and version takes its simulated time to become ready"):
             outputs = stack.deploy(sandbox.client, TEMPLATE, PARAMETERS)
-        demo = Demo(sandbox, outputs, console)
+        demo = Demo(sandbox, outputs, console, docker)
         try:
             demo.play()
         except TimeoutError as waited:

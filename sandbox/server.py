@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from moto.core.base_backend import BackendDict
@@ -34,14 +34,16 @@ from sandbox.door import wire
 from sandbox.door.frontdoor import OWN, FrontDoor
 from sandbox.door.iam import Iam
 from sandbox.door.watching import Watch
+from sandbox.ecr import data_plane
 from sandbox.ecr.ecr import LAYERS, Ecr
 from sandbox.gateway.access_log import AccessLogs
 from sandbox.gateway.apis import Apis
 from sandbox.gateway.gateway import Gateway
 from sandbox.put_events import PutEvents
-from sandbox.running import function_logs
+from sandbox.running import containers, function_logs
+from sandbox.running.docker import Docker, NoDockerError
 from sandbox.running.function_logs import FunctionLogs
-from sandbox.running.runtime import Runtime
+from sandbox.running.runtime import IDLE_SECONDS, Runtime
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -58,6 +60,9 @@ _MOST_ANSWER_BYTES = 4096
 _STOP_CHECK_SECONDS = 0.05
 
 
+RuntimeKind = Literal["process", "docker"]
+
+
 class SandboxStartError(Exception):
     """The sandbox cannot start; the text says why and what to do."""
 
@@ -66,15 +71,27 @@ class Sandbox:
     """An AWS account on this machine. A context manager: `with Sandbox() as sandbox: ...`.
 
     `port` 0 takes any free one. One sandbox at a time in a process, because moto keeps its state in it.
+    With `runtime` "docker", images are pushed to `registry`, which listens on `registry_port`, and run as
+    containers; with "process" there is no registry but ECR's API.
     """
 
     _running: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, port: int = 0, settings: Settings | None = None) -> None:
+    def __init__(
+        self,
+        port: int = 0,
+        settings: Settings | None = None,
+        *,
+        runtime: RuntimeKind = "process",
+        registry_port: int = 0,
+    ) -> None:
         self._port = port
         self.settings = settings or Settings()
         self._clients: dict[str, Any] = {}
         self._making_a_client = threading.Lock()
+        self._kind = runtime
+        self._registry_port = registry_port
+        self._docker: Docker | None = None
 
     def start(self) -> Self:
         """Begin to answer, with an empty account. Raises SandboxStartError."""
@@ -88,6 +105,7 @@ class Sandbox:
             _empty_moto()
             self._wire_up()
             self._server = _serve(listener, self._door)
+            self._start_docker()
         except BaseException:
             Sandbox._running.release()
             raise
@@ -109,6 +127,8 @@ class Sandbox:
         self.bus.close()
         self.functions.close()
         self.runtime.stop()
+        if self._docker is not None:
+            self._docker.close()
         shutil.rmtree(self._state, ignore_errors=True)
         Sandbox._running.release()
 
@@ -137,6 +157,11 @@ class Sandbox:
     def api_url(self) -> str:
         """The stage `api` of the API that was created last, without a slash at the end."""
         return f"{self.url}{_SHORT}"
+
+    @property
+    def registry(self) -> data_plane.DataPlane | None:
+        """What `docker push` pushes to, with `runtime` "docker"."""
+        return self._docker.registry if self._docker else None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -174,11 +199,19 @@ class Sandbox:
         self._state = Path(tempfile.mkdtemp(prefix="sandbox-"))
         self.iam = Iam()
         self.ecr = Ecr(on_push=self._put_ecr_event, url=lambda: self.url)
+        if self._kind == "docker":
+            try:
+                self._docker = Docker(self.ecr, self._state, self._registry_port)
+            except NoDockerError as problem:
+                shutil.rmtree(self._state)
+                raise SandboxStartError(str(problem)) from None
         self.runtime = Runtime(
             credentials=self.iam.session,
             endpoint_url=lambda: self.url,
             write_log=FunctionLogs(self.iam.role_allows).write,
             state_dir=self._state,
+            run_image=self._docker.run_image if self._docker else None,
+            idle_seconds=containers.IDLE_SECONDS if self._docker else IDLE_SECONDS,
         )
         self.functions = Functions(
             ecr=self.ecr,
@@ -219,6 +252,18 @@ class Sandbox:
             process=self.runtime.worker,
         )
 
+    def _start_docker(self) -> None:
+        if self._docker is None:
+            return
+        try:
+            self._docker.start(self.url)
+        except NoDockerError as problem:
+            self._server.server_close()
+            self._docker.registry.close()
+            self.runtime.stop()
+            shutil.rmtree(self._state, ignore_errors=True)
+            raise SandboxStartError(str(problem)) from None
+
     def _put_ecr_event(self, detail: Mapping[str, str]) -> None:
         # The registry is there before the bus, whose targets need the registry.
         self.bus.put_event("aws.ecr", "ECR Image Action", detail)
@@ -238,6 +283,9 @@ class Sandbox:
             request.max_content_length = _MOST_ANSWER_BYTES
             token = request.path.removeprefix(_CUSTOM_RESOURCES)
             return Response(status=200 if resources.answer(token, request.get_data()) else 403)
+        if request.path == data_plane.WEBHOOK and request.method == "POST" and self._docker is not None:
+            word = request.headers.get("Authorization", "")
+            return Response(status=self._docker.registry.told(word, request.get_data()))
         known = f"{OWN}ready, {_SHORT}/..., {_APIS}<api-id>/<stage>/..."
         return Response(f"There is nothing at {request.path}. There is: {known}\n", 404)
 

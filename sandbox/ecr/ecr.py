@@ -52,6 +52,9 @@ PART_SIZE = 10 * 1024 * 1024
 LARGEST_LAYER = 512 * 1024 * 1024
 """Bytes of one layer. ECR takes 52,000 MiB; the sandbox keeps layers in memory."""
 
+USER, PASSWORD = "AWS", "sandbox"
+"""What GetAuthorizationToken's token consists of: `docker login --username AWS --password-stdin`."""
+
 LAYERS = "/_sandbox/layers/"
 """Where GetDownloadUrlForLayer's URLs point to."""
 
@@ -263,7 +266,7 @@ class Ecr:
             return {}
 
     def get_authorization_token(self, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002 - same for all
-        token = base64.b64encode(b"AWS:sandbox").decode()
+        token = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         return {
             "authorizationData": [
                 {

@@ -8,6 +8,14 @@ from dataclasses import dataclass, field
 from sandbox.awslambda.packages import Code
 
 
+class CannotRunError(Exception):
+    """The code cannot be started at all: `error_type` and text as Lambda reports them."""
+
+    def __init__(self, error_type: str, reason: str) -> None:
+        super().__init__(reason)
+        self.error_type = error_type
+
+
 @dataclass(frozen=True)
 class Program:
     """A version as the runtime sees it. `identity` is equal only for what may share a worker."""

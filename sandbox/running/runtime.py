@@ -11,13 +11,15 @@ import time
 import uuid
 import zipfile
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from sandbox.account import AwsError, Credentials
 from sandbox.awslambda.packages import ImageCode, ZipCode
 from sandbox.building import images
 from sandbox.running.logs import WriteLog
-from sandbox.running.programs import Invocation, Program
+from sandbox.running.process import LocalProcess, Start
+from sandbox.running.programs import CannotRunError, Invocation, Program
 from sandbox.running.workers import Worker, failed_before_start
 
 CONCURRENCY = 10
@@ -29,12 +31,8 @@ ENTRYPOINT = "/lambda-entrypoint.sh"
 """The entry point of AWS's base images, which runs `python -m awslambdaric` with the CMD."""
 
 
-class CannotRunError(Exception):
-    """The code cannot be started at all: `error_type` and text as Lambda reports them."""
-
-    def __init__(self, error_type: str, reason: str) -> None:
-        super().__init__(reason)
-        self.error_type = error_type
+RunImage = Callable[[ImageCode], Start]
+"""Gets an image ready to run, and says how it is started. Raises CannotRunError."""
 
 
 class Runtime:
@@ -48,12 +46,18 @@ class Runtime:
         write_log: WriteLog,
         state_dir: Path,
         concurrency: int = CONCURRENCY,
+        run_image: RunImage | None = None,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         """`credentials` gets the role's ARN and the function's name, as `Iam.session` does.
 
         `state_dir` keeps unpacked code; it may be deleted when the sandbox is down. `concurrency` is how many
-        invocations of one function run at once.
+        invocations of one function run at once. `run_image` runs images in a way of its own, instead of
+        their layers' Python code in a process; then what had no invocation for `idle_seconds` is stopped
+        without waiting for another invocation.
         """
+        self._run_image = run_image
+        self._idle_seconds = idle_seconds
         self._credentials = credentials
         self._endpoint_url = endpoint_url
         self._write_log = write_log
@@ -66,6 +70,9 @@ class Runtime:
         self._running: dict[str, int] = {}
         self._retired: set[str] = set()
         self._stopped = False
+        self._closing = threading.Event()
+        if run_image is not None:
+            threading.Thread(target=self._stop_idle, name="idle workers", daemon=True).start()
 
     def invoke(
         self,
@@ -110,6 +117,7 @@ class Runtime:
 
     def stop(self) -> None:
         """End every worker, busy or not."""
+        self._closing.set()
         with self._lock:
             self._stopped = True
             workers = list(self._all)
@@ -145,14 +153,27 @@ class Runtime:
     def _take_idle(self, program: Program) -> Worker | None:
         """A warm worker of this program. Those idle for long are stopped on the way."""
         with self._lock:
-            stale = [w for w in self._idle if time.monotonic() - w.idle_since > IDLE_SECONDS or not w.usable]
-            self._forget(stale)
+            stale = self._take_stale()
             warm = next((w for w in reversed(self._idle) if w.program.identity == program.identity), None)
             if warm:
                 self._idle.remove(warm)
         for worker in stale:
             worker.stop()
         return warm
+
+    def _take_stale(self) -> list[Worker]:
+        """Those to stop: idle for long, or dead. The caller holds the lock."""
+        now = time.monotonic()
+        stale = [w for w in self._idle if now - w.idle_since > self._idle_seconds or not w.usable]
+        self._forget(stale)
+        return stale
+
+    def _stop_idle(self) -> None:
+        while not self._closing.wait(min(self._idle_seconds / 4, 1.0)):
+            with self._lock:
+                stale = self._take_stale()
+            for worker in stale:
+                worker.stop()
 
     def _put_back(self, worker: Worker) -> None:
         with self._lock:
@@ -173,7 +194,7 @@ class Runtime:
                 self._idle.remove(worker)
 
     def _start(self, program: Program) -> Worker:
-        folder, handler, image_environment = self._prepare(program)
+        start = self._prepare(program)
         try:
             credentials = self._credentials(program.role_arn, program.function)
         except AwsError:
@@ -184,9 +205,7 @@ class Runtime:
             ) from None
         worker = Worker(
             program,
-            task_root=folder,
-            handler=handler,
-            image_environment=image_environment,
+            start,
             credentials=credentials,
             endpoint_url=self._endpoint_url(),
             write_log=self._write_log,
@@ -201,27 +220,37 @@ class Runtime:
 
     # --- code -----------------------------------------------------------------------------------------
 
-    def _prepare(self, program: Program) -> tuple[Path, str, Mapping[str, str]]:
-        """Where the program runs, its handler and its image's environment. Raises CannotRunError."""
-        if isinstance(program.code, ZipCode):
-            return self._unzipped(program.code), program.handler or "", {}
-        image = program.code
-        settings = image.config.get("config") or {}
-        handler, entrypoint = image_handler(settings)
-        if image.architecture != program.architecture:
+    def _prepare(self, program: Program) -> Start:
+        """How the program is started, with its code in place. Raises CannotRunError."""
+        code = program.code
+        if isinstance(code, ZipCode):
+            return partial(
+                LocalProcess,
+                task_root=self._unzipped(code),
+                handler=program.handler or "",
+                image_environment={},
+            )
+        handler, entrypoint = image_handler(code.config.get("config") or {})
+        if code.architecture != program.architecture:
             raise CannotRunError("Runtime.InvalidEntrypoint", f"fork/exec {entrypoint}: exec format error")
+        if self._run_image is not None:
+            return self._run_image(code)
+        return self._in_a_process(code, handler, entrypoint)
+
+    def _in_a_process(self, image: ImageCode, handler: str | None, entrypoint: str) -> Start:
         if handler is None:
             raise CannotRunError(
                 "Runtime.InvalidEntrypoint",
                 f"Couldn't start {entrypoint}: the sandbox runs images whose command is one Python handler, "
                 f'as in CMD ["app.handler"]',
             )
+        settings = image.config.get("config") or {}
         environment = _environment(settings.get("Env"))
         directory = settings.get("WorkingDir") or "/var/task"
         folder = self._unpacked(image) / str(directory).lstrip("/")
         if not folder.is_dir():
             raise CannotRunError("Runtime.InvalidWorkingDir", f"chdir {directory}: no such file or directory")
-        return folder, handler, environment
+        return partial(LocalProcess, task_root=folder, handler=handler, image_environment=environment)
 
     def _unpacked(self, image: ImageCode) -> Path:
         try:

@@ -1,4 +1,4 @@
-"""The environment variables a worker process gets.
+"""The environment variables a worker gets, as a process here or as a container.
 
 Source: AWS Lambda Developer Guide, "Defined runtime environment variables".
 """
@@ -19,7 +19,7 @@ DISCARD = "127.0.0.1:9"
 """Where traces go: a sandbox sends nothing anywhere, not even to an X-Ray daemon that happens to run."""
 
 
-def worker_environment(
+def process_environment(
     program: Program,
     image_environment: Mapping[str, str],
     *,
@@ -30,7 +30,7 @@ def worker_environment(
     runtime_api: str,
     handler: str,
 ) -> dict[str, str]:
-    """The whole environment of a worker: nothing of the sandbox's own leaks in.
+    """The whole environment of a process of this machine: nothing of the sandbox's own leaks in.
 
     The image's ENV, then the function's own, then what Lambda reserves; at last what stands in for AWS here.
     """
@@ -47,6 +47,21 @@ def worker_environment(
         for name, value in image_environment.items()
         if name not in skipped
     }
+    lambdas = lambda_environment(
+        program,
+        credentials=credentials,
+        endpoint_url=endpoint_url,
+        log_stream=log_stream,
+        runtime_api=runtime_api,
+    )
+    here = {"LAMBDA_TASK_ROOT": str(task_root), "_HANDLER": handler}
+    return {**interpreter, **from_image, **lambdas, **here}
+
+
+def lambda_environment(
+    program: Program, *, credentials: Credentials, endpoint_url: str, log_stream: str, runtime_api: str
+) -> dict[str, str]:
+    """What Lambda adds to the environment of an image: the function's own, and over it what is reserved."""
     reserved = {
         "AWS_ACCESS_KEY_ID": credentials.access_key,
         "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
@@ -63,9 +78,7 @@ def worker_environment(
         "AWS_LAMBDA_RUNTIME_API": runtime_api,
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
         "AWS_XRAY_DAEMON_ADDRESS": DISCARD,
-        "LAMBDA_TASK_ROOT": str(task_root),
         "TZ": ":UTC",
-        "_HANDLER": handler,
     }
     if program.runtime_name:
         reserved["AWS_EXECUTION_ENV"] = f"AWS_Lambda_{program.runtime_name}"
@@ -75,7 +88,7 @@ def worker_environment(
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }
-    return {**interpreter, **from_image, **program.environment, **reserved, **stand_in}
+    return {**program.environment, **reserved, **stand_in}
 
 
 def trace_header(*, sampled: bool) -> str:

@@ -1,4 +1,4 @@
-"""One worker: a process that runs one version of a function, one invocation at a time.
+"""One worker: a process or container that runs one version of a function, one invocation at a time.
 
 Sources: AWS Lambda Developer Guide, "Understanding the Lambda execution environment lifecycle";
 error payloads as recorded on AWS.
@@ -9,29 +9,23 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import threading
 import time
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from queue import Empty
 
 from sandbox.account import Credentials
 from sandbox.running.logs import WorkerLog, WriteLog
+from sandbox.running.process import Launch, Process, Start
 from sandbox.running.programs import Invocation, Program
 from sandbox.running.runtime_api import MOST_RESPONSE_BYTES, Report, Request, RuntimeApi
-from sandbox.running.worker_environment import trace_header, worker_environment
+from sandbox.running.worker_environment import trace_header
 
 INIT_SECONDS = 10.0
 """What Lambda gives the init phase before it counts against the function's own timeout."""
 WATCH_SECONDS = 0.05
 """How often a running worker's memory is looked at."""
-WORKER_MAIN = Path(__file__).with_name("worker_main.py")
 
 
 @dataclass(frozen=True)
@@ -44,19 +38,18 @@ class Failure:
 
 
 class Worker:
-    """A worker process with its Runtime API and its log. Not thread-safe: one caller at a time."""
+    """A process with its Runtime API and its log. Not thread-safe: one caller at a time."""
 
     def __init__(
         self,
         program: Program,
+        start: Start,
         *,
-        task_root: Path,
-        handler: str,
-        image_environment: Mapping[str, str],
         credentials: Credentials,
         endpoint_url: str,
         write_log: WriteLog,
     ) -> None:
+        """`start` may raise CannotRunError, and then nothing is left of the worker."""
         self.program = program
         self.access_key = credentials.access_key
         self.usable = True
@@ -64,34 +57,29 @@ class Worker:
         self._api = RuntimeApi()
         self._started = time.monotonic()
         self._init_reported = False
-        self._peak_mb = 0
         read_end, write_end = os.pipe()
         stream = f"{datetime.now(UTC):%Y/%m/%d}/[{program.version}]{uuid.uuid4().hex}"
         self._log = WorkerLog(read_end, program.role_arn, program.log_group, stream, write_log)
-        environment = worker_environment(
-            program,
-            image_environment,
-            task_root=task_root,
+        launch = Launch(
+            program=program,
             credentials=credentials,
             endpoint_url=endpoint_url,
             log_stream=stream,
             runtime_api=self._api.address,
-            handler=handler,
+            output=write_end,
+            exited=self._exited,
+            say=self._log.platform,
         )
-        self._process: subprocess.Popen[bytes] | None = None
-        spawned = threading.Event()
-        self._keeper = threading.Thread(
-            target=self._keep,
-            args=(handler, task_root, environment, write_end, spawned),
-            name=f"worker {program.function}:{program.version}",
-            daemon=True,
-        )
-        self._keeper.start()
-        spawned.wait()
+        try:
+            self._process: Process = start(launch)
+        except BaseException:
+            self._api.close()
+            self._log.close()
+            raise
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._process else None
+        return self._process.pid
 
     @property
     def function(self) -> str:
@@ -100,7 +88,7 @@ class Worker:
     def die(self) -> None:
         """Kill the process and all it started, and see that it is gone. `run` tells what came of it."""
         self._kill()
-        self._keeper.join()
+        self._process.join()
 
     def run(self, payload: bytes, request_id: str, invoked_arn: str) -> Invocation:
         """Run one invocation to its end. Afterwards `usable` says whether the worker can run another."""
@@ -109,6 +97,7 @@ class Worker:
             self._log.begin()
         else:  # the log of the init phase belongs to the first invocation
             problem = self._wait_for_init(request_id)
+            self._process.settle()
             init_ms = (time.monotonic() - self._started) * 1000
             self._init_reported = True
         self._log.platform(f"START RequestId: {request_id} Version: {self.program.version}")
@@ -127,6 +116,7 @@ class Worker:
             problem = self._failure(outcome, request_id)
         else:
             outcome = None
+        self._process.settle()
         self._platform_end(request_id, time.monotonic() - started, init_ms, problem)
         tail = self._log.tail()
         self.idle_since = time.monotonic()
@@ -139,51 +129,19 @@ class Worker:
         """End the process and everything it started."""
         self.usable = False
         self._kill()
-        self._keeper.join()
+        self._process.join()
         self._api.close()
         self._log.close()
 
     # --- the process ----------------------------------------------------------------------------------
 
-    def _keep(
-        self,
-        handler: str,
-        task_root: Path,
-        environment: dict[str, str],
-        output: int,
-        spawned: threading.Event,
-    ) -> None:
-        """Start the process and wait for its end.
-
-        Linux kills a process with PR_SET_PDEATHSIG when the *thread* that started it ends, so the thread that
-        starts a worker stays with it.
-        """
-        status = -signal.SIGKILL
-        try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", str(WORKER_MAIN), str(os.getpid()), handler],
-                cwd=task_root,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except (OSError, ValueError) as error:  # ValueError: an environment that no process can have
-            self._log.platform(f"[sandbox] the worker could not be started: {error}")
-        finally:
-            os.close(output)
-            spawned.set()
-        if self._process:
-            status = self._process.wait()
+    def _exited(self, status: int) -> None:
         self.usable = False
         self._api.reports.put(Report("exited", status=status))
 
     def _kill(self) -> None:
         self.usable = False
-        if self._process:
-            with suppress(ProcessLookupError):  # gone already, with all its children
-                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
 
     # --- waiting --------------------------------------------------------------------------------------
 
@@ -196,8 +154,7 @@ class Worker:
             try:
                 return self._api.reports.get(timeout=min(remaining, WATCH_SECONDS))
             except Empty:
-                self._peak_mb = max(self._peak_mb, self._memory_mb("VmHWM"))
-                if self._memory_mb("VmRSS") > self.program.memory_mb:
+                if self._process.exceeds(self.program.memory_mb):
                     self._kill()  # the report that it has exited follows
 
     def _wait_for_init(self, request_id: str) -> Failure | None:
@@ -216,6 +173,7 @@ class Worker:
         """What went wrong, if anything did. Every failure but the handler's own exception ends the worker."""
         if outcome is None:
             self._kill()
+            self._process.settle()
             seconds = f"{self.program.timeout_seconds:.2f}"
             moment = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
             self._log.platform(f"{moment}Z {request_id} Task timed out after {seconds} seconds")
@@ -226,6 +184,7 @@ class Worker:
         if outcome.kind == "error":
             return Failure(_error_type(outcome.body), outcome.body, "error")
         self._kill()
+        self._process.settle()
         if outcome.kind == "init_error":
             return Failure(
                 _error_type(outcome.body), outcome.body, f"error\tError Type: {_error_type(outcome.body)}"
@@ -249,7 +208,7 @@ class Worker:
             f"Duration: {milliseconds:.2f} ms",
             f"Billed Duration: {billed} ms",
             f"Memory Size: {self.program.memory_mb} MB",
-            f"Max Memory Used: {max(self._peak_mb, self._memory_mb('VmHWM'))} MB",
+            f"Max Memory Used: {self._process.peak_mb()} MB",
         ]
         if init_ms is not None:
             fields.append(f"Init Duration: {init_ms:.2f} ms")
@@ -257,19 +216,6 @@ class Worker:
             fields.append(f"Status: {problem.status}")
         self._log.platform(f"END RequestId: {request_id}")
         self._log.platform("\t".join(fields) + "\t")
-
-    def _memory_mb(self, name: str) -> int:
-        """A memory figure of the process from /proc, 0 when it has ended."""
-        if self._process is None:
-            return 0
-        try:
-            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii", errors="replace")
-        except OSError:
-            return 0
-        for line in status.splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) // 1024
-        return 0
 
 
 def failed_before_start(

@@ -213,14 +213,18 @@ class Log:
 
 
 @contextmanager
-def running(state_dir: Path, log: Log | None = None) -> Iterator[Runtime]:
-    """A real runtime, for three at a time; its workers' credentials name their role and function."""
+def running(state_dir: Path, log: Log | None = None, **more: Any) -> Iterator[Runtime]:
+    """A real runtime, for three at a time; its workers' credentials name their role and function.
+
+    `more` is for the runtime.
+    """
     runtime = Runtime(
         credentials=lambda role, name: Credentials(f"key of {role}", f"secret of {name}", "token"),
         endpoint_url=lambda: "http://127.0.0.1:9",
         write_log=(log or Log()).write,
         state_dir=state_dir / "with a space",
         concurrency=3,
+        **more,
     )
     yield runtime
     runtime.stop()

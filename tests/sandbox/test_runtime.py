@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import pytest
 from sandbox.account import AwsError
 from sandbox.awslambda.packages import ImageCode, ZipCode
 from sandbox.building import images
+from sandbox.running.process import LocalProcess, Start
 from sandbox.running.programs import Invocation, Program
 from sandbox.running.runtime import Runtime
 from tests.sandbox.lambdas import FUNCTION_ARN, ROLE, Log, running, zipped
@@ -639,3 +641,27 @@ def test_an_image_pushed_to_ecr_answers_behind_its_alias(
     assert base64.b64decode(answer["LogResult"]).startswith(b"START RequestId: ")
     (stream,) = aws("logs").describe_log_streams(logGroupName=f"/aws/lambda/{name}")["logStreams"]
     assert "/[1]" in stream["logStreamName"]
+
+
+def test_images_that_run_in_a_way_of_their_own_are_stopped_when_nobody_invokes_them(
+    tmp_path: Path, log: Log, image: ImageCode
+) -> None:
+    # given: a runtime that is told how to run images, as it is told of containers
+    folder = tmp_path / "code"
+    folder.mkdir()
+    (folder / "app.py").write_text("def handler(event, context):\n    return 'run by somebody else'\n")
+    started: list[str] = []
+
+    def run_image(code: ImageCode) -> Start:
+        started.append(code.digest)
+        return partial(LocalProcess, task_root=folder, handler="app.handler", image_environment={})
+
+    with running(tmp_path, log, run_image=run_image, idle_seconds=0.2) as runtime:
+        # when
+        _, answer = run(runtime, program("", code=image, handler=None, runtime_name=None))
+        (pid,) = runtime.pids
+
+        # then
+        assert (answer, started) == ("run by somebody else", [image.digest])
+        assert came_true(lambda: not runtime.pids)
+        assert not alive(pid)
