@@ -148,7 +148,8 @@ def on_call(account: tuple[Team, str, str], tmp_path: Path) -> Iterator[OnCall]:
     for started in person.going_on:
         started.send_signal(signal.SIGINT)
         started.communicate(timeout=_SECONDS)
-        assert started.returncode in (0, 1, 130), started.args
+        # Ended by itself, or by Ctrl-C; if that came while it was ending, Python ends by the signal itself.
+        assert started.returncode in (0, 1, 130, -signal.SIGINT), started.args
 
 
 # -- the situations, by heading ------------------------------------------------------------------------------
