@@ -68,7 +68,10 @@ def kills(results: Sequence[Result]) -> str:
 
 def calls(made: Mapping[str, Sequence[FunctionCall]]) -> str:
     """How many calls of each service were made, by what made them."""
-    lines = ["| | " + " | ".join(_SERVICES.values()) + " | of Lambda's, GetFunction |", "|---|" + "---:|" * 5]
+    lines = [
+        "| | " + " | ".join(_SERVICES.values()) + " | of Lambda's, GetFunction |",
+        "|---|" + "---:|" * (len(_SERVICES) + 1),
+    ]
     for what, several in made.items():
         counts = counted(several)
         numbers = [counts[service] for service in (*_SERVICES, "GetFunction")]
