@@ -67,7 +67,7 @@ def read(answer: object) -> Checked:
             }:
                 verdict = Verdict(tuple(_result(each) for each in results), log_tail)
                 return Checked(version, Image(repository, digest), verdict, tuple(map(str, not_run)))
-    except (BadAnswer, BadDigest):
+    except (BadAnswer, BadDigest, OverflowError):  # seconds of hundreds of digits are no float
         pass
     raise BadAnswer(f"what is no outcome of checks: {shown(answer)}")
 
