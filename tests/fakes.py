@@ -421,7 +421,8 @@ class FakeLedger:
             configured=conclusion.configured or self.book.configured,
             hold=self.book.hold or conclusion.hold,
             reverts=conclusion.reverts,
-            notices=(*self.book.notices, Notice(deployment)),
+            # One a deployment, as the table's key is: that of an end which somebody deleted makes way.
+            notices=(*(n for n in self.book.notices if n.deployment.id != deployment.id), Notice(deployment)),
         )
         self.ended[deployment.id] = deployment
         digest = deployment.image.digest

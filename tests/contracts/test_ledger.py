@@ -302,6 +302,28 @@ def test_who_has_lost_the_lease_forgets_nothing(ledger: Ledger) -> None:
 # -- notices, holds, quarantine, history
 
 
+def test_an_end_that_comes_again_because_somebody_deleted_it_is_told_anew(ledger: Ledger) -> None:
+    ledger.request(deployment())
+    ended, held = deployment(1, Phase.REVERTED), lease(ledger)
+    ledger.end(held, Conclusion(ended))
+    ledger.unsent(Notice(ended, done=frozenset({Channel.MAIL})), NOW + timedelta(minutes=2))
+
+    delete_from_history(ledger, ended.id)
+    assert ledger.request(deployment())
+    ledger.end(held, Conclusion(ended))
+
+    assert ledger.look().notices == (Notice(ended),)
+
+
+def delete_from_history(ledger: Ledger, deployment_id: str) -> None:
+    """As somebody does it by hand."""
+    if isinstance(ledger, FakeLedger):
+        del ledger.ended[deployment_id]
+    elif isinstance(ledger, DynamoLedger):
+        key = {"pk": {"S": "shuking-prod#history"}, "sk": {"S": deployment_id}}
+        ledger._client.delete_item(TableName=ledger._table, Key=key)
+
+
 def test_a_message_that_could_not_be_delivered_is_kept_and_counted(ledger: Ledger) -> None:
     ledger.request(deployment())
     ended = deployment(1, Phase.SUCCEEDED)

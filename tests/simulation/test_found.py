@@ -61,3 +61,20 @@ def test_an_image_that_fails_is_in_quarantine_whatever_turns_its_deployment_roun
     )
 
     assert run(plan).violation is None
+
+
+def test_an_end_that_somebody_deleted_and_an_event_brought_again_is_told_anew() -> None:
+    """L2: what was told of the first end counted for the second, for the notice of the first was kept."""
+    plan = Plan(
+        seed=638641448003717,
+        stimuli=(
+            Stimulus("break: chat breaks", 2.1, "chat breaks", until=193.6),
+            Stimulus("event 1", 2.7, "event", image="a", id="id 1", request="request 1", pushed=1.0),
+            Stimulus("ledger 2: deletes an end from history", 8.2, "deletes an end from history"),
+            Stimulus("break: mail breaks", 19.9, "mail breaks", until=145.8),
+            Stimulus("event 1 again", 29.5, "event", image="a", id="id 1", request="request 1", pushed=1.0),
+        ),
+        images={"a": "healthy"},
+    )
+
+    assert run(plan).violation is None
