@@ -12,6 +12,7 @@ from deployer.commands.parts import options, telling, times
 from deployer.commands.parts.target import Target, plain, understood
 from deployer.message import reason
 from deployer.model import short
+from deployer.times import lasts, stamp
 
 DEFAULT, MOST = 20, 500
 _OUTCOMES = ("succeeded", "reverted", "rejected", "superseded", "stuck")
@@ -67,12 +68,12 @@ def history(
         ("asked for (UTC)", "id", "outcome", "revision", "digest", "took", "why"),
         [
             (
-                times.at(each.requested_at),
+                stamp(each.requested_at),
                 plain(each.id),
                 telling.phase_cell(each.phase),
                 plain(each.revision or "-"),
                 short(each.image.digest),
-                times.lasts(each.since - each.requested_at),
+                lasts(each.since - each.requested_at),
                 plain(reason(each)),
             )
             for each in listed

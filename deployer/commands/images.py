@@ -6,10 +6,11 @@ import json
 
 import click
 
-from deployer.commands.parts import options, situation, telling, times
+from deployer.commands.parts import options, situation, telling
 from deployer.commands.parts.target import Target, Unusable, plain, understood
 from deployer.model import short
 from deployer.rollout import LIVE_TAG, PREVIOUS_TAG
+from deployer.times import stamp
 
 DEFAULT, MOST = 50, 1000
 _MOST_QUARANTINES = 500
@@ -88,7 +89,7 @@ def images(ctx: click.Context, limit: int, as_json: bool) -> None:
         ("pushed (UTC)", "digest", "size", "marks", "tags"),
         [
             (
-                times.at(each.pushed_at) if each.pushed_at else "-",
+                stamp(each.pushed_at) if each.pushed_at else "-",
                 short(each.digest),
                 _size(each.size),
                 telling.Cell(", ".join(marks) or "-", next((tones[m] for m in marks if m in tones), "")),

@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deployer.commands.parts import times
 from deployer.commands.parts.clock import WallClock
 from deployer.commands.parts.target import Target, plain, understood
 
 if TYPE_CHECKING:
     from deployer.aws.logs import LogLine
-
-
-def _time(_context: click.Context, _option: click.Parameter, text: str) -> datetime:
-    from deployer.commands.parts.loglines import NoTime, since
-
-    try:
-        return since(text, datetime.now(UTC))
-    except NoTime as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -32,8 +24,8 @@ def _time(_context: click.Context, _option: click.Parameter, text: str) -> datet
     "--since",
     metavar="TIME",
     default="10m",
-    callback=_time,
-    help="From when on: so long ago, as 30s, 10m, 2h or 3d; or an ISO 8601 time with its zone.",
+    callback=times.past,
+    help=f"From when on: {times.SAID}.",
 )
 @click.option(
     "--limit", type=click.IntRange(1, 100_000), default=1000, metavar="N", help="Only the last N lines of it."

@@ -13,10 +13,10 @@ from deployer import facts
 from deployer.commands.parts import delivery, options, telling
 from deployer.commands.parts.situation import release
 from deployer.commands.parts.target import Target, Unusable, plain, understood
-from deployer.commands.parts.times import ago, at, lasts
 from deployer.message import reason
 from deployer.model import Book, Deployment, Moment, Notice, Origin, Source, Verdict
 from deployer.rollout import ENDED
+from deployer.times import ago, lasts, stamp
 
 _MOST_CANDIDATES = 5
 _MOST_LINES = 100  # of a log tail, which has 4 KB
@@ -97,7 +97,7 @@ def _tell(deployment: Deployment, book: Book, notice: Notice | None, now: dateti
         *_changed(deployment),
         (
             "asked for",
-            f"{at(deployment.requested_at)} UTC ({ago(deployment.requested_at, now)}), by "
+            f"{stamp(deployment.requested_at)} UTC ({ago(deployment.requested_at, now)}), by "
             f"{plain(deployment.by or deployment.source)}{_reason(deployment.why)}",
         ),
         ("took" if ended else "so far", lasts(took)),
@@ -141,7 +141,7 @@ def _changed(deployment: Deployment) -> Iterator[tuple[str, telling.Shown]]:
 def _origin(origin: Origin) -> str:
     told = [
         f"{plain(origin.url)}" if origin.url else "",
-        f"committed {at(origin.committed_at)} UTC" if origin.committed_at else "",
+        f"committed {stamp(origin.committed_at)} UTC" if origin.committed_at else "",
         f"built by {plain(origin.built_by)}" if origin.built_by else "",
     ]
     return ", ".join(each for each in told if each)
@@ -177,7 +177,7 @@ def _timeline(timeline: Sequence[Moment], now: datetime, *, ended: bool) -> list
     spans: list[timedelta | None] = [after.at - before.at for before, after in pairwise(timeline)]
     spans.append(None if ended else now - timeline[-1].at)
     return [
-        (at(moment.at), _span(span), telling.phase_cell(moment.phase), plain(moment.because))
+        (stamp(moment.at), _span(span), telling.phase_cell(moment.phase), plain(moment.because))
         for moment, span in zip(timeline, spans, strict=True)
     ]
 

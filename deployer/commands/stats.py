@@ -10,6 +10,7 @@ import click
 from deployer.commands.parts import options, telling, times
 from deployer.commands.parts.target import Target, understood
 from deployer.stats import Stats, measure
+from deployer.times import lasts, stamp
 
 DAYS = timedelta(days=30)
 MOST = 500
@@ -98,7 +99,7 @@ def _tell(measured: Stats, *, cut: bool) -> None:
     failures = "nothing to measure" if rate is None else f"{rate:.0%} ({measured.failed} of {count})"
     telling.facts(
         [
-            ("time", f"{times.at(measured.since)} to {times.at(measured.until)} UTC{shortened}"),
+            ("time", f"{stamp(measured.since)} to {stamp(measured.until)} UTC{shortened}"),
             ("deployment frequency", f"{measured.per_day:.2f} a day ({count} that users met)"),
             ("change failure rate", failures),
             ("caught before users met them", str(measured.caught)),
@@ -111,4 +112,4 @@ def _tell(measured: Stats, *, cut: bool) -> None:
 def _spread(middle: timedelta | None, most: timedelta | None, of: int) -> str:
     if middle is None or most is None:
         return "nothing to measure"
-    return f"median {times.lasts(middle)}, nine in ten within {times.lasts(most)} (of {of})"
+    return f"median {lasts(middle)}, nine in ten within {lasts(most)} (of {of})"

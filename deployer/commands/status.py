@@ -12,9 +12,9 @@ from deployer import facts, rollout
 from deployer.commands.parts import delivery, options, situation, telling
 from deployer.commands.parts.situation import release
 from deployer.commands.parts.target import Stack, Target, Unusable, plain, understood
-from deployer.commands.parts.times import ago, at, lasts
 from deployer.message import reason
 from deployer.model import Book, Deployment, Notice, Phase
+from deployer.times import ago, lasts, stamp
 
 _FAILURES = frozenset({Phase.REVERTED, Phase.REJECTED, Phase.STUCK})
 _MOST = 20  # deployments that wait, or messages, that are told one by one
@@ -123,10 +123,9 @@ def _held(book: Book, now: datetime) -> tuple[str, telling.Shown]:
     hold = book.hold
     if hold is None:
         return "hold", telling.Cell("none: the next push deploys", "calm")
-    line = (
-        f"held by {plain(hold.by)} since {at(hold.since)} UTC ({ago(hold.since, now)}): {plain(hold.because)}"
-        f" (hold {plain(hold.id) or 'without an id'})"
-    )
+    since = f"since {stamp(hold.since)} UTC ({ago(hold.since, now)})"
+    name = plain(hold.id) or "without an id"
+    line = f"held by {plain(hold.by)} {since}: {plain(hold.because)} (hold {name})"
     return "hold", telling.Cell(line, "care")
 
 
@@ -137,7 +136,7 @@ def _last_failure(
         none = f"none in the last {len(history)} deployments" if history else "none"
         return "last failure", telling.Cell(none, "calm")
     line = (
-        f"{release(failed.image.digest, failed.revision)} was {failed.phase}, {at(failed.since)} UTC "
+        f"{release(failed.image.digest, failed.revision)} was {failed.phase}, {stamp(failed.since)} UTC "
         f"({ago(failed.since, now)}): {plain(reason(failed))} (deployer show {plain(failed.id)})"
     )
     # A failure that a later deployment left behind is told, but calls nobody.

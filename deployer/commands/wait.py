@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from deployer.commands.parts import options
+from deployer.commands.parts import options, times
 from deployer.commands.parts.clock import WallClock
 from deployer.commands.parts.following import follow_to_the_end
 from deployer.commands.parts.target import Target
@@ -23,27 +23,13 @@ def _digest(_context: click.Context, _option: click.Parameter, text: str) -> str
         raise click.BadParameter(str(error)) from None
 
 
-def _time(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"not an ISO 8601 time: {text[:80]!r}. Write 2026-03-01T03:00:00Z") from None
-    if time.tzinfo is None:
-        raise click.BadParameter(f"a time without a zone: {text[:80]!r}. Write 2026-03-01T03:00:00Z")
-    if not 1 < time.year < 9999:  # no arithmetic with time zones leads out of the calendar
-        raise click.BadParameter(f"a year that is none: {text[:80]!r}. Write 2026-03-01T03:00:00Z")
-    return time.astimezone(UTC)
-
-
 @click.command()
 @click.option("--digest", required=True, callback=_digest, help="What was pushed: sha256:...")
 @click.option(
     "--since",
     metavar="TIME",
-    callback=_time,
-    help="When it was pushed, or somewhat before: an ISO 8601 time with its zone. Deployments that were asked"
+    callback=times.past,
+    help=f"When it was pushed, or somewhat before: {times.SAID}. Deployments that were asked"
     " for earlier are others; a minute between two clocks is allowed for.  [default: ten minutes ago]",
 )
 @click.option(

@@ -8,7 +8,7 @@ from deployer.model import Deployment, Phase, Source, Version, VersionState
 from deployer.page.html import Html, element, text, void, words
 from deployer.page.marks import mark, word
 from deployer.page.sight import Sight
-from deployer.page.times import stamp
+from deployer.times import stamp
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from deployer.page.html import CELL, NAME, Html, element, foreign, text, words
 from deployer.page.marks import badge, word
 from deployer.page.parts import MOST, card, digest, more, muted, release, unread
 from deployer.page.sight import Sight
-from deployer.page.times import ago, lasts, stamp
 from deployer.text import who
+from deployer.times import ago, lasts, stamp
 
 
 def trouble(problems: Sequence[str]) -> Iterator[Html]:

@@ -11,8 +11,8 @@ from deployer.page.canvas import counted
 from deployer.page.html import CELL, NAME, NOTHING, Html, element, foreign, text, words
 from deployer.page.marks import last_failure, outcome, tone, word
 from deployer.page.parts import MOST, card, digest, more, muted, release, unread
-from deployer.page.times import ago, lasts, stamp
 from deployer.text import who
+from deployer.times import ago, lasts, stamp
 
 _LOG = 6_000
 _STEPS = 10

@@ -10,9 +10,9 @@ from deployer.model import Book, Deployment, Phase
 from deployer.page.html import CELL, NOTHING, SENTENCE, Html, element, foreign, text, words
 from deployer.page.marks import outcome
 from deployer.page.parts import muted, release
-from deployer.page.times import lasts, stamp
 from deployer.stats import Stats
 from deployer.text import who
+from deployer.times import lasts, stamp
 
 _UNKNOWN = "none"
 _COLUMNS = ("pushed", "outcome", "release", "push to end", "reason")

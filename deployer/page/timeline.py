@@ -33,9 +33,10 @@ from deployer.page.html import Html, element, figure, joined, text, words
 from deployer.page.intervals import intervals
 from deployer.page.marks import FAILURES, OUTCOMES, mark, shape, tone, word
 from deployer.page.style import STAGES
-from deployer.page.times import Span, lasts, said, stamp
+from deployer.page.times import Span, said
 from deployer.rollout import ENDED
 from deployer.text import first, printable
+from deployer.times import lasts, stamp
 
 _STAGE = {
     Phase.REQUESTED: "waiting",

@@ -1,9 +1,11 @@
-"""Times and durations as people read them, and the span of time that a dashboard looks at."""
+"""The span of time that a dashboard looks at, and what is written along it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from deployer.times import lasts
 
 DAY = timedelta(days=1)
 _MINUTE, _HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -26,30 +28,9 @@ class Span:
         return self.since <= at < self.until
 
 
-def stamp(at: datetime) -> str:
-    """The date and the time, in UTC."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-
-
 def brief(at: datetime) -> str:
     """The same without what seldom matters: the year and the seconds."""
     return f"{at.astimezone(UTC):%b %-d, %H:%M}"
-
-
-def ago(at: datetime, now: datetime) -> str:
-    """How long it is past."""
-    return f"{lasts(now - at)} ago"
-
-
-def lasts(duration: timedelta) -> str:
-    """As a person would say it. Clocks differ: nothing takes less than no time."""
-    seconds = max(0, round(duration.total_seconds()))
-    minutes, hours = seconds // 60, seconds // 3600
-    if seconds < 120:
-        return f"{seconds} s"
-    if minutes < 120:
-        return f"{minutes} min {seconds % 60} s" if minutes < 10 else f"{minutes} min"
-    return f"{hours} h" if hours < 48 else f"{hours // 24} days"
 
 
 def said(span: Span, now: datetime) -> str:

@@ -251,7 +251,7 @@ def test_a_log_that_is_not_there_and_a_time_that_is_none_exit_with_2(books: Book
 
     assert (gone.returncode, odd.returncode) == (2, 2)
     assert f"reading the log of {books.stack}-prod: FilterLogEvents: ResourceNotFoundException" in gone.stderr
-    assert "not so long ago (30s, 10m, 2h, 3d), nor an ISO 8601 time: 'yesterday'" in odd.stderr
+    assert "how long ago it was: 30s, 90m, 24h, 7d, 4w: 'yesterday'" in odd.stderr
 
 
 # -- completion

@@ -3,46 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from deployer.commands.parts.loglines import NoTime, readable, since, told
+from deployer.commands.parts.loglines import readable, told
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("text", "time"),
-    [
-        ("30s", NOW - timedelta(seconds=30)),
-        ("10m", NOW - timedelta(minutes=10)),
-        ("2h", NOW - timedelta(hours=2)),
-        ("3d", NOW - timedelta(days=3)),
-        ("2026-03-01T03:00:00Z", datetime(2026, 3, 1, 3, tzinfo=UTC)),
-        ("2026-03-01T03:00:00+09:00", datetime(2026, 2, 28, 18, tzinfo=UTC)),
-    ],
-)
-def test_a_time_is_so_long_ago_or_one_with_its_zone(text: str, time: datetime) -> None:
-    assert since(text, NOW) == time
-
-
-@pytest.mark.parametrize(
-    ("text", "because"),
-    [
-        ("yesterday", "not so long ago .30s, 10m, 2h, 3d., nor an ISO 8601 time: 'yesterday'"),
-        ("10", "not so long ago"),
-        ("999999d", "not so long ago"),
-        ("10 m", "not so long ago"),
-        ("2026-03-01T03:00:00", "a time without a zone"),
-        ("1969-12-31T23:59:59Z", "before there were logs"),
-        ("0001-01-01T00:00:00+14:00", "not so long ago"),
-    ],
-)
-def test_what_is_no_time_is_said_to_be_none(text: str, because: str) -> None:
-    with pytest.raises(NoTime, match=because):
-        since(text, NOW)
 
 
 def record(**fields: Any) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from deployer.commands.parts.target import plain
-from deployer.commands.parts.times import lasts
 from deployer.model import Notice
+from deployer.times import lasts
 
 
 def words(notice: Notice, now: datetime) -> str:

@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from deployer.text import discreet, first, line, printable, shown
 
 _BYTES = 8_000  # of one line's message; CloudWatch allows 256 KB
 _TOLD = 600
-_AGO = re.compile(r"(?P<number>[0-9]{1,6})(?P<unit>[smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 # What the deployer's log lines have beside their message that says something more: handler.py.
 _MORE = ("because", "phase", "error", "by")
-
-
-class NoTime(ValueError):
-    """It is no time; the message says what would be one."""
-
-
-def since(text: str, now: datetime) -> datetime:
-    """The time that `text` means: so long ago (10m), or an ISO 8601 time. Raises `NoTime`."""
-    try:
-        ago = _AGO.fullmatch(text)
-        if ago:
-            time = now - timedelta(**{_UNITS[ago["unit"]]: int(ago["number"])})
-        else:
-            time = datetime.fromisoformat(text)
-        told = time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise NoTime(f"not so long ago (30s, 10m, 2h, 3d), nor an ISO 8601 time: {shown(text)}") from None
-    if time.tzinfo is None:
-        raise NoTime(f"a time without a zone: {shown(text)}. Write 2026-03-01T03:00:00Z")
-    if told.year < 1970:
-        raise NoTime(f"a time before there were logs: {shown(text)}")
-    return told
 
 
 def told(at: datetime, message: str) -> str:

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from deployer import rollout
 from deployer.commands.parts.target import Stack, Unusable, plain
-from deployer.commands.parts.times import ago, at
 from deployer.model import BadDigest, Deployment, Image, Phase, Version, VersionState, short
+from deployer.times import ago, stamp
 
 # Among so many of the last deployments it is looked up how users came to what they are on.
 RECENT = 50
@@ -80,9 +80,8 @@ def live_words(live: Live, how: Since, now: datetime) -> str:
         return "no release yet, only the placeholder that the stack began with: deployer push"
     words = f"version {plain(version.number)}, {release(version.image.digest, how.revision)}"
     if how.deployment and how.at:
-        return (
-            f"{words}, since {at(how.at)} UTC ({ago(how.at, now)}), by deployment {plain(how.deployment.id)}"
-        )
+        came = f"since {stamp(how.at)} UTC ({ago(how.at, now)})"
+        return f"{words}, {came}, by deployment {plain(how.deployment.id)}"
     return (
         f"{words}; how it came there is not in the last {RECENT} deployments, or somebody moved live by hand"
     )
