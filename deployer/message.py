@@ -23,7 +23,6 @@ from deployer.model import (
     Place,
     Situation,
     Source,
-    Verdict,
     Version,
 )
 from deployer.text import line
@@ -247,7 +246,7 @@ def _now(deployment: Deployment) -> str:
 
 
 def _why(deployment: Deployment) -> str:
-    verdict = _failed(deployment)
+    verdict = deployment.failed_verdict
     why = reason(deployment)
     if verdict is None:
         return f"Why: {why}." if len(why) > _REASON else ""
@@ -272,12 +271,6 @@ def _changed(deployment: Deployment) -> str:
     return "\n".join(lines)
 
 
-def _failed(deployment: Deployment) -> Verdict | None:
-    # What users are on comes first: if that fails too, it is what a person has to mend.
-    verdicts = (deployment.restoration, deployment.verification, deployment.confirmation)
-    return next((verdict for verdict in verdicts if verdict and not verdict.healthy), None)
-
-
 def _told(result: CheckResult) -> str:
     tries = "1 try" if result.tries == 1 else f"{result.tries} tries"
     return f"  {result.name}: expected {result.expected}, got {result.actual} ({tries})"
@@ -295,7 +288,7 @@ def _advised(steps: tuple[Advice, ...]) -> str:
 
 def _where_to_look(deployment: Deployment, found: tuple[Link, ...], shell: Shell) -> str:
     commands = [f"    {shell('show', deployment.id)}"]
-    if _failed(deployment):
+    if deployment.failed_verdict:
         begins = deployment.timeline[0].at if deployment.timeline else deployment.requested_at
         commands.append(f"    {shell('logs', '--since', f'{begins:%Y-%m-%dT%H:%M:%SZ}')}")
     return _look(commands, found)

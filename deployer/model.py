@@ -253,6 +253,13 @@ class Deployment:
         return self.timeline[-1].because if self.timeline else ""
 
     @property
+    def failed_verdict(self) -> Verdict | None:
+        """The verdict that a person has to look at. What users are on comes first: if that fails too, it is
+        what has to be mended."""
+        verdicts = (self.restoration, self.verification, self.confirmation)
+        return next((verdict for verdict in verdicts if verdict and not verdict.healthy), None)
+
+    @property
     def failure(self) -> str | None:
         """Why it was turned round, if it was: the sentence it entered REVERTING with."""
         return next((m.because for m in self.timeline if m.phase is Phase.REVERTING), None)

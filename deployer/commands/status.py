@@ -13,10 +13,10 @@ from deployer.commands.parts import delivery, options, situation, telling
 from deployer.commands.parts.situation import release
 from deployer.commands.parts.target import Stack, Target, Unusable, plain, understood
 from deployer.message import reason
-from deployer.model import Book, Deployment, Notice, Phase
+from deployer.model import Book, Deployment, Notice
+from deployer.outcomes import TONES, last_failure
 from deployer.times import ago, lasts, stamp
 
-_FAILURES = frozenset({Phase.REVERTED, Phase.REJECTED, Phase.STUCK})
 _MOST = 20  # deployments that wait, or messages, that are told one by one
 
 
@@ -49,7 +49,7 @@ def status(ctx: click.Context, as_json: bool) -> None:
         book, history = ledger.look(), ledger.history(situation.RECENT)
     live, trouble = _live(stack)
     how = situation.since(live.version, [*book.open, *history]) if live else None
-    failure = next((each for each in history if each.phase in _FAILURES), None)
+    failure = last_failure(history)
     if as_json:
         told = {
             "service": stack.output("ServiceFunctionName"),
@@ -140,7 +140,7 @@ def _last_failure(
         f"({ago(failed.since, now)}): {plain(reason(failed))} (deployer show {plain(failed.id)})"
     )
     # A failure that a later deployment left behind is told, but calls nobody.
-    return "last failure", telling.Cell(line, telling.TONES[failed.phase] if failed is history[0] else "")
+    return "last failure", telling.Cell(line, TONES[failed.phase] if failed is history[0] else "")
 
 
 def _messages(notices: Sequence[Notice], now: datetime) -> Iterator[tuple[str, telling.Shown]]:

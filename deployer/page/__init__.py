@@ -17,11 +17,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from deployer.model import Book, Deployment, Version
+from deployer.outcomes import FAILURES
 from deployer.page import actions, cards
 from deployer.page.banner import banner
 from deployer.page.failure import failure
 from deployer.page.html import NOTHING, Html, element
-from deployer.page.marks import FAILURES
 from deployer.page.sight import Sight
 from deployer.page.style import PALETTES, style
 from deployer.page.table import figures, history_table

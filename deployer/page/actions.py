@@ -17,8 +17,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deployer.model import Book, Deployment, Phase, Source, Version, short
+from deployer.outcomes import last_failure
 from deployer.page.html import NOTHING, Html, element, foreign, text, void, words
-from deployer.page.marks import last_failure
 from deployer.page.sight import Sight
 from deployer.rollout import underway
 from deployer.text import who

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from deployer.message import reason
 from deployer.model import CheckResult, Deployment, Origin, Phase, Verdict
+from deployer.outcomes import last_failure
 from deployer.page.canvas import counted
 from deployer.page.html import CELL, NAME, NOTHING, Html, element, foreign, text, words
-from deployer.page.marks import last_failure, outcome, tone, word
+from deployer.page.marks import outcome, tone, word
 from deployer.page.parts import MOST, card, digest, more, muted, release, unread
 from deployer.text import who
 from deployer.times import ago, lasts, stamp
@@ -26,7 +27,7 @@ def failure(history: Sequence[Deployment] | None, now: datetime) -> Html:
     if failed is None:
         looked = f"none in the last {counted(len(history))}" if history else "none"
         return card("quiet", "Last failure", muted(looked), part="failure")
-    verdict = _failed(failed)
+    verdict = failed.failed_verdict
     head = (
         element("p", outcome(failed.phase), words(" "), *release(failed), of="fact"),
         element("p", foreign(reason(failed))),
@@ -59,12 +60,6 @@ def _users(deployment: Deployment) -> str:
     if met is None:
         return "No user met it."
     return f"Users may have met it from {met:%H:%M:%S} until {deployment.since:%H:%M:%S}."
-
-
-def _failed(deployment: Deployment) -> Verdict | None:
-    # What users are on comes first: if that fails too, it is what a person has to mend.
-    verdicts = (deployment.restoration, deployment.verification, deployment.confirmation)
-    return next((verdict for verdict in verdicts if verdict and not verdict.healthy), None)
 
 
 def _checks(verdict: Verdict) -> Html:

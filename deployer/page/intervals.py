@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 from deployer.model import Deployment, Phase
+from deployer.outcomes import FAILURES
 from deployer.page.canvas import FOOT, HIGH, LEFT, MARKS, NAMES, TOP, Canvas, counted, scale, summary
 from deployer.page.html import Html, figure, joined, text, words
-from deployer.page.marks import FAILURES, OUTCOMES, shape, tone, word
+from deployer.page.marks import OUTCOMES, shape, tone, word
 from deployer.page.times import Span, brief
 from deployer.rollout import ENDED
 

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from deployer.model import Deployment, Phase
+from deployer.model import Phase
+from deployer.outcomes import TONES
 from deployer.page.html import Html, element, figure, words
 
-# An ended deployment's tone. The word is always there too: colour alone tells some people nothing.
-TONES = {
-    Phase.SUCCEEDED: "good",
-    Phase.REVERTED: "bad",
-    Phase.REJECTED: "care",
-    Phase.SUPERSEDED: "calm",
-    Phase.STUCK: "bad",
-}
-FAILURES = frozenset({Phase.REVERTED, Phase.REJECTED, Phase.STUCK})
 # From the most urgent.
 OUTCOMES = (Phase.STUCK, Phase.REVERTED, Phase.REJECTED, Phase.SUPERSEDED, Phase.SUCCEEDED)
 
@@ -86,8 +76,3 @@ def outcome(phase: Phase) -> Html:
 def badge(tone_of_it: str, said: str) -> Html:
     """A word on a coloured ground."""
     return element("span", words(said), of=f"badge {tone_of_it}")
-
-
-def last_failure(history: Sequence[Deployment]) -> Deployment | None:
-    """The newest that ended badly; `history` is newest first."""
-    return next((each for each in history if each.phase in FAILURES), None)

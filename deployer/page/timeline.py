@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from itertools import groupby
 
 from deployer.model import Deployment, Phase, short
+from deployer.outcomes import FAILURES
 from deployer.page.canvas import (
     FOOT,
     HIGH,
@@ -31,7 +32,7 @@ from deployer.page.canvas import (
 )
 from deployer.page.html import Html, element, figure, joined, text, words
 from deployer.page.intervals import intervals
-from deployer.page.marks import FAILURES, OUTCOMES, mark, shape, tone, word
+from deployer.page.marks import OUTCOMES, mark, shape, tone, word
 from deployer.page.style import STAGES
 from deployer.page.times import Span, said
 from deployer.rollout import ENDED

@@ -21,6 +21,7 @@ from sandbox.clients import client
 from sandbox.cloudformation import stack
 from sandbox.server import Sandbox
 from sandbox.waiting import until
+from tests.listening import listen
 
 Found = TypeVar("Found")
 SERVICE = Path(__file__).parents[2] / "service"
@@ -176,20 +177,7 @@ class Account:
 
     def listens(self, pattern: object) -> str:
         """The URL of a queue that gets the events of the default bus that match, made on first use."""
-        sqs, events, name = self.admin("sqs"), self.admin("events"), f"{self.name}-listens"
-        url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
-        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-        }
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [statement]})})
-        events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-        return url
+        return listen(self.admin("sqs"), self.admin("events"), f"{self.name}-listens", pattern)
 
     def received(self, queue_url: str) -> list[str]:
         """Messages that wait in a queue; they are gone from it afterwards."""

@@ -30,6 +30,7 @@ from sandbox.clients import client
 from sandbox.gateway import definition
 from sandbox.server import Sandbox, SandboxStartError
 from sandbox.waiting import until
+from tests.listening import listen
 
 ROOT = Path(__file__).parents[2]
 
@@ -279,27 +280,9 @@ def test_a_role_sets_no_image_that_it_may_not_pull(sandbox: Sandbox, aws: Aws, r
     assert passed.value.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
-def listening(aws: Aws, name: str, pattern: object) -> str:
-    """The URL of a queue that gets what the pattern matches."""
-    sqs, events = aws("sqs"), aws("events")
-    url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-    }
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [statement]})})
-    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-    return url
-
-
 def test_what_a_program_puts_on_the_bus_reaches_whoever_has_a_rule_for_it(aws: Aws, name: str) -> None:
     # given
-    url = listening(aws, name, {"source": [name], "detail": {"phase": ["REVERTED"]}})
+    url = listen(aws("sqs"), aws("events"), name, {"source": [name], "detail": {"phase": ["REVERTED"]}})
     entry = {"Source": name, "DetailType": "Order", "Resources": ["arn:aws:x"]}
 
     # when

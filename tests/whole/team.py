@@ -24,6 +24,7 @@ from sandbox.cli import PARAMETERS, TEMPLATE
 from sandbox.cloudformation import stack
 from sandbox.server import Sandbox
 from sandbox.waiting import until
+from tests.listening import listen
 
 SERVICE = Path(__file__).parents[2] / "service"
 
@@ -141,21 +142,8 @@ class Team:
 
     def listens(self, pattern: object) -> str:
         """The URL of a new queue that gets the events of the default bus that match from now on."""
-        sqs, events = self.sandbox.client("sqs"), self.sandbox.client("events")
-        name = f"{self.name}-{uuid.uuid4().hex[:10]}"
-        url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
-        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "events.amazonaws.com"},
-            "Action": "sqs:SendMessage",
-            "Resource": arn,
-            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-        }
-        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Statement": [statement]})})
-        events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-        return url
+        client = self.sandbox.client
+        return listen(client("sqs"), client("events"), f"{self.name}-{uuid.uuid4().hex[:10]}", pattern)
 
     # -- people
 

@@ -14,18 +14,12 @@ from typing import TYPE_CHECKING
 import click
 
 from deployer.model import Phase
+from deployer.outcomes import TONES
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"good": "green", "bad": "bold red", "care": "yellow", "busy": "cyan", "calm": "dim"}
-TONES = {
-    Phase.SUCCEEDED: "good",
-    Phase.REVERTED: "bad",
-    Phase.REJECTED: "care",
-    Phase.SUPERSEDED: "calm",
-    Phase.STUCK: "bad",
-}
 
 
 @dataclass(frozen=True)
