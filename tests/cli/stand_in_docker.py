@@ -161,6 +161,7 @@ class Engine:
 
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()  # before what comes on stderr, as from docker itself
 
 
 def _do(engine: Engine, words: list[str], given: str) -> None:

@@ -482,7 +482,7 @@ def _users_are_on_nothing_that_was_taken_back(record: Record) -> Broken:
         begun = record.begun.get(end.deployment.id)
         if begun is None or end.deployment.phase not in (Phase.REVERTED, Phase.SUPERSEDED):
             continue
-        later = any(other.at > end.at for other in record.begun.values())
+        later = record.last_begun > end.at
         moved_since = max(record.hand_on_live, record.stale_on_live) >= begun.at
         if not later and record.function.alias != begun.live and not moved_since:
             yield f"{end.deployment.id} ended {end.deployment.phase}, and live is on {record.function.alias}"

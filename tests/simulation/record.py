@@ -113,6 +113,7 @@ class Record:
         # Deployments
         self.begun: dict[str, Begun] = {}
         self.ended: dict[str, End] = {}
+        self.last_begun = 0.0  # of all that ever began; `begun` forgets one whose end somebody deleted
         self.told: dict[Channel, set[str]] = {channel: set() for channel in Channel}  # of which ends
         self.known_told: dict[tuple[str, Channel], float] = {}  # of an end, where: since when it is on record
         self.rung: set[str] = set()  # requests of alarms that people were told of
@@ -273,6 +274,7 @@ class Record:
         if deployment.phase is not Phase.REQUESTED and deployment.id not in self.begun:
             at, live = self.lives_seen.get(who.name, (self.now, self.function.alias))
             self.begun[deployment.id] = Begun(deployment, at, live)
+            self.last_begun = max(self.last_begun, at)
 
     def _followed(self, verb: str, command: Command) -> None:
         self.followed.add(command.asked.request)

@@ -78,3 +78,23 @@ def test_an_end_that_somebody_deleted_and_an_event_brought_again_is_told_anew() 
     )
 
     assert run(plan).violation is None
+
+
+def test_what_a_deployment_did_is_known_although_somebody_deleted_its_end_and_an_event_brought_it_again() -> (
+    None
+):
+    """S1, and it was the simulation that had forgotten: the second had moved live, and then ended again."""
+    plan = Plan(
+        seed=777732207003317,
+        stimuli=(
+            Stimulus("push 1", 1.0, "push", image="a"),
+            Stimulus("event 1", 1.3, "event", image="a", id="id 1", request="request 1", pushed=1.0),
+            Stimulus("push 2", 3.7, "push", image="b"),
+            Stimulus("event 2", 4.8, "event", image="b", id="id 2", request="request 2", pushed=3.7),
+            Stimulus("ledger 2: deletes an end from history", 38.0, "deletes an end from history"),
+            Stimulus("event 2 again", 62.8, "event", image="b", id="id 2", request="again", pushed=3.7),
+        ),
+        images={"a": "healthy", "b": "healthy"},
+    )
+
+    assert run(plan).violation is None
