@@ -140,7 +140,8 @@ class Ledger(Protocol):
         and remember what the conclusion says. The same again does nothing."""
 
     def sent(self, notice: Notice) -> None:
-        """The notice was delivered, or given up, everywhere: forget it."""
+        """The notice was delivered, or given up, everywhere: forget it. Of an end that somebody deleted by
+        hand, and that came anew, nothing is forgotten."""
 
     def unsent(self, notice: Notice, again_at: datetime) -> None:
         """The notice could not be delivered everywhere: keep where it is done, and why not elsewhere, count

@@ -344,6 +344,10 @@ def _seconds(at: datetime) -> int:
     return int(at.timestamp())
 
 
+def _of_one_end(one: Notice, other: Notice) -> bool:
+    return (one.deployment.id, one.deployment.since) == (other.deployment.id, other.deployment.since)
+
+
 @dataclass
 class FakeLedger:
     """What the deployer remembers."""
@@ -432,7 +436,7 @@ class FakeLedger:
             self.quarantined.pop(digest, None)
 
     def sent(self, notice: Notice) -> None:
-        kept = tuple(n for n in self.book.notices if n.deployment.id != notice.deployment.id)
+        kept = tuple(n for n in self.book.notices if not _of_one_end(n, notice))
         self.book = replace(self.book, notices=kept)
 
     def unsent(self, notice: Notice, again_at: datetime) -> None:
@@ -440,10 +444,7 @@ class FakeLedger:
             done = known.done | notice.done
             return replace(known, tries=known.tries + 1, again_at=again_at, done=done, errors=notice.errors)
 
-        kept = tuple(
-            tried(known) if known.deployment.id == notice.deployment.id else known
-            for known in self.book.notices
-        )
+        kept = tuple(tried(known) if _of_one_end(known, notice) else known for known in self.book.notices)
         self.book = replace(self.book, notices=kept)
 
     def quarantine(self, digest: str) -> Quarantine | None:

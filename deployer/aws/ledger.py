@@ -20,7 +20,7 @@ nothing (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transa
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
@@ -56,6 +56,9 @@ KEEP_HISTORY = timedelta(days=400)
 
 _ABSENT = "attribute_not_exists(pk)"
 _THERE = "attribute_exists(pk)"
+# A deployment ends twice when somebody deletes its end by hand and its event comes again. Who is still
+# telling of the first must not count it for the second. An older deployer's notice says no time.
+_THIS_END = f"{_THERE} AND (attribute_not_exists(ended_at) OR ended_at = :ended)"
 
 
 class DynamoLedger:
@@ -233,7 +236,11 @@ class DynamoLedger:
             self._put(self._history, deployment.id, {**item, "expires_at": gone}, _ABSENT),
             self._delete(self._now, f"deployment#{deployment.id}"),
             self._delete(self._now, f"abort#{deployment.id}"),
-            self._put(self._now, f"notice#{deployment.id}", {**item, "tries": 0}),
+            self._put(
+                self._now,
+                f"notice#{deployment.id}",
+                {**item, "tries": 0, "ended_at": _ended_at(deployment)},
+            ),
         ]
         if conclusion.quarantine:
             writes.append(self._put(self._quarantine, digest, quarantine_item(conclusion.quarantine)))
@@ -246,14 +253,28 @@ class DynamoLedger:
 
     def sent(self, notice: Notice) -> None:
         """The notice was delivered, or given up, everywhere: forget it."""
-        self._forget(self._now, f"notice#{notice.deployment.id}")
+        with translated():
+            try:
+                self._client.delete_item(
+                    TableName=self._table,
+                    Key=_key(self._now, f"notice#{notice.deployment.id}"),
+                    ConditionExpression=_THIS_END,
+                    ExpressionAttributeValues=_values({":ended": _ended_at(notice.deployment)}),
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                return  # gone already, or of another end, which is still to be told
 
     def unsent(self, notice: Notice, again_at: datetime) -> None:
         """The notice could not be delivered everywhere: keep where it is done, and why not elsewhere, count
         the try, and wait. What somebody else found done stays done."""
         adds, values = (
             "tries :one",
-            {":one": 1, ":again": again_at.isoformat(), ":errors": errors_item(notice)},
+            {
+                ":one": 1,
+                ":again": again_at.isoformat(),
+                ":errors": errors_item(notice),
+                ":ended": _ended_at(notice.deployment),
+            },
         )
         if notice.done:  # DynamoDB has no empty sets
             adds += ", done :done"
@@ -264,11 +285,11 @@ class DynamoLedger:
                     TableName=self._table,
                     Key=_key(self._now, f"notice#{notice.deployment.id}"),
                     UpdateExpression=f"SET again_at = :again, errors = :errors ADD {adds}",
-                    ConditionExpression=_THERE,
+                    ConditionExpression=_THIS_END,
                     ExpressionAttributeValues=_values(values),
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
-                return  # somebody else delivered it meanwhile
+                return  # somebody else delivered it meanwhile, or it is of another end
 
     # -- commands
 
@@ -359,10 +380,6 @@ class DynamoLedger:
         with translated():
             response = self._client.get_item(TableName=self._table, Key=_key(pk, sk), ConsistentRead=True)
         return _plain(response["Item"]) if "Item" in response else None
-
-    def _forget(self, pk: str, sk: str) -> None:
-        with translated():
-            self._client.delete_item(TableName=self._table, Key=_key(pk, sk))
 
     def _write(self, *writes: TransactWriteItemTypeDef) -> set[int]:
         """Write all or nothing. Which of the writes' conditions did not hold; empty if it is written."""
@@ -457,6 +474,10 @@ class DynamoLedger:
 
 def _lost(lease: Lease) -> LeaseLost:
     return LeaseLost(f"{lease.holder} held the lease with token {lease.token}; somebody holds a newer one")
+
+
+def _ended_at(deployment: Deployment) -> str:
+    return deployment.since.astimezone(UTC).isoformat()
 
 
 def _held_by(command: Command) -> Item:

@@ -315,6 +315,25 @@ def test_an_end_that_comes_again_because_somebody_deleted_it_is_told_anew(ledger
     assert ledger.look().notices == (Notice(ended),)
 
 
+def test_who_still_tells_of_an_end_that_somebody_deleted_does_not_count_it_for_the_next(
+    ledger: Ledger,
+) -> None:
+    ledger.request(deployment())
+    first, held = deployment(1, Phase.REVERTED), lease(ledger)
+    ledger.end(held, Conclusion(first))
+    delete_from_history(ledger, first.id)
+    ledger.request(deployment())
+    second = moved(deployment(1, Phase.UPDATING), Phase.REVERTED)
+    ledger.end(held, Conclusion(second))
+
+    ledger.unsent(Notice(first, done=frozenset({Channel.MAIL})), NOW + timedelta(minutes=2))
+    ledger.sent(Notice(first))
+
+    assert ledger.look().notices == (Notice(second),)
+    ledger.sent(Notice(second))
+    assert ledger.look().notices == ()
+
+
 def delete_from_history(ledger: Ledger, deployment_id: str) -> None:
     """As somebody does it by hand."""
     if isinstance(ledger, FakeLedger):

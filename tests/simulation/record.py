@@ -262,9 +262,6 @@ class Record:
         self.taken_out.discard(deployment.id)
         self.begun.pop(deployment.id, None)
         self.ended.pop(deployment.id, None)
-        for channel, told in self.told.items():
-            told.discard(deployment.id)
-            self.known_told.pop((deployment.id, channel), None)
         if not any(abort.deployment == deployment.id for abort in self.ledger.book.aborts):
             self.aborted.pop(deployment.id, None)
 
@@ -290,6 +287,9 @@ class Record:
             self.reverts = self.in_a_row(deployment)
             held = self.ledger.book.hold is not None and not self._speaks_against(deployment)
             self.ended[deployment.id] = End(deployment, self.now, held)
+            for channel, told in self.told.items():  # what was told of an end that somebody deleted
+                told.discard(deployment.id)
+                self.known_told.pop((deployment.id, channel), None)
 
     def _speaks_against(self, deployment: Deployment) -> bool:
         """Is there another cause than a hold to turn it away?"""

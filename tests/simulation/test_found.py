@@ -98,3 +98,24 @@ def test_what_a_deployment_did_is_known_although_somebody_deleted_its_end_and_an
     )
 
     assert run(plan).violation is None
+
+
+def test_what_is_told_late_of_an_end_that_somebody_deleted_is_told_of_that_end() -> None:
+    """L2: the mail of the first end came back when its event had been requested again."""
+    plan = Plan(
+        seed=835531586003520,
+        stimuli=(
+            Stimulus("event 2", 30.1, "event", image="a", id="id 2", request="request 2", pushed=28.4),
+            Stimulus("ledger 1: deletes an end from history", 33.2, "deletes an end from history"),
+            Stimulus("event 2 again", 33.9, "event", image="a", id="id 2", request="request 2", pushed=28.4),
+            Stimulus("event 3", 37.7, "event", image="base", id="id 3", request="request 3", pushed=37.0),
+        ),
+        faults=(
+            Fault("event 2 again", "end", 1, "refused"),
+            Fault("event 2", "send", 1, "slow to answer", seconds=79.6),
+            Fault("event 3", "send", 1, "refused"),
+        ),
+        images={"a": "healthy"},
+    )
+
+    assert run(plan).violation is None
