@@ -186,8 +186,8 @@ BUGS = (
     _bug(
         "an end leaves no notice",
         WORLD,
-        "notices=(*self.book.notices, Notice(deployment)),",
-        "notices=self.book.notices,",
+        "if n.deployment.id != deployment.id), Notice(deployment)),",
+        "if n.deployment.id != deployment.id),),",
     ),
     _bug(
         "a message that cannot be delivered fails the deployer",
