@@ -8,7 +8,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from deployer.aws.function import MAXIMUM_PAYLOAD
 from deployer.ports import Answer
@@ -34,6 +34,7 @@ def test_no_line_of_a_log_moves_a_terminal_or_tells_a_secret(data: bytes) -> Non
     targets.log_line(data)
 
 
+@example(b"\x00\x00\xc7:")
 @given(inputs)
 def test_no_answer_of_the_deployer_is_taken_for_an_outcome_of_checks_that_is_none(data: bytes) -> None:
     targets.deployers_answer(data)

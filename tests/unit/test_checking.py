@@ -32,6 +32,7 @@ def test_what_the_deployer_answers_is_read_as_it_was_meant() -> None:
         {"image": None},
         {"results": "all"},
         {"results": [{"name": "GET /health"}]},
+        {"results": [{**facts.of_verdict(VERDICT)["results"][0], "seconds": 10**400}]},  # type: ignore[index]
         {"log_tail": None},
         {"not_run": 3},
     ],
